@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+
+/* What authenticates a reply: the cookie in identifier and sequence number,
+ * and the tag in the payload. Layouts and byte order stand in
+ * docs/wire-format.md; the Go twin is sweep/probe/cookie.go. */
+
+#ifndef XSWEEP_COOKIE_H
+#define XSWEEP_COOKIE_H
+
+#include "siphash.h"
+
+/* The payload that every probe starts its ICMP data with, little-endian. */
+struct probe_payload {
+	__u64 sent_ns;       /* CLOCK_MONOTONIC */
+	__u64 index_attempt; /* index in the order << 8 | attempt from 1 */
+	__u32 tag;
+} __attribute__((packed));
+
+#define PROBE_ATTEMPT_BITS 8
+
+/* Addresses as they stand in the packet, in network byte order. */
+static __always_inline __u32 cookie_v4(__u64 k0, __u64 k1, __u32 source, __u32 target)
+{
+	struct siphash_state s;
+
+	siphash_init(&s, k0, k1);
+	siphash_word(&s, (__u64)target << 32 | source);
+	return (__u32)siphash_final(&s, 8);
+}
+
+/* The message is twice as long as the cookie's, so one key serves both: the
+ * length is part of what SipHash hashes. */
+static __always_inline __u32 probe_tag(__u64 k0, __u64 k1, __u64 sent_ns, __u64 index_attempt)
+{
+	struct siphash_state s;
+
+	siphash_init(&s, k0, k1);
+	siphash_word(&s, sent_ns);
+	siphash_word(&s, index_attempt);
+	return (__u32)siphash_final(&s, 16);
+}
+
+#endif
