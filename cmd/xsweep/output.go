@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"xsweep/sweep"
+)
+
+// outputFile is where results go. A file that was there keeps its content
+// until the sweep has begun to write, and one that was not there is removed
+// again if it never began.
+type outputFile struct {
+	name    string // for errors
+	w       io.Writer
+	file    *os.File // nil for standard output
+	created bool
+	begun   bool
+	closed  bool
+}
+
+func openOutput(env *environment, path string) (*outputFile, error) {
+	if path == "-" {
+		return &outputFile{name: "standard output", w: env.stdout, begun: true}, nil
+	}
+	_, err := os.Stat(path)
+	created := errors.Is(err, fs.ErrNotExist)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("write results: %w", err)
+	}
+	return &outputFile{name: path, w: file, file: file, created: created}, nil
+}
+
+func (o *outputFile) Write(b []byte) (int, error) {
+	if err := o.begin(); err != nil {
+		return 0, err
+	}
+	return o.w.Write(b)
+}
+
+// begin empties a file that was there.
+func (o *outputFile) begin() error {
+	if o.begun {
+		return nil
+	}
+	o.begun = true
+	info, err := o.file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	return o.file.Truncate(0)
+}
+
+// close ends the output. Without a single result the file is empty.
+func (o *outputFile) close() error {
+	if o.file == nil || o.closed {
+		return nil
+	}
+	o.closed = true
+	err := errors.Join(o.begin(), o.file.Close())
+	if err != nil {
+		return fmt.Errorf("write %s: %w", o.name, err)
+	}
+	return nil
+}
+
+// discard closes the file if nothing else has, and leaves things as they were
+// if it was never written to.
+func (o *outputFile) discard() {
+	if o.file == nil || o.closed {
+		return
+	}
+	o.closed = true
+	o.file.Close()
+	if o.created && !o.begun {
+		os.Remove(o.file.Name())
+	}
+}
+
+// summaryFile is where the summary goes: a file is written under another name
+// and renamed when it is whole.
+type summaryFile struct {
+	path string
+	w    io.Writer // nil: no summary is wanted
+	temp *os.File  // nil: w is written directly
+}
+
+func openSummary(env *environment, path string) (*summaryFile, error) {
+	switch path {
+	case "":
+		return &summaryFile{}, nil
+	case "-":
+		return &summaryFile{path: "standard output", w: env.stdout}, nil
+	}
+	// A device or a pipe is written to as it is.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, fmt.Errorf("write the summary: %w", err)
+		}
+		return &summaryFile{path: path, w: file}, nil
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, fmt.Errorf("write the summary to %s: %w", path, err)
+	}
+	return &summaryFile{path: path, w: temp, temp: temp}, nil
+}
+
+// write writes the whole summary, or leaves no trace of it.
+func (f *summaryFile) write(s *sweep.Summary) error {
+	if f.w == nil {
+		return nil
+	}
+	text, err := s.JSON()
+	if err == nil {
+		_, err = f.w.Write(text)
+	}
+	if f.temp != nil && err == nil {
+		err = errors.Join(f.temp.Chmod(0o644), f.temp.Close())
+		if err == nil {
+			err = os.Rename(f.temp.Name(), f.path)
+		}
+		if err == nil {
+			f.temp = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write the summary to %s: %w", f.path, err)
+	}
+	return nil
+}
+
+// discard removes what write has not finished.
+func (f *summaryFile) discard() {
+	if f.temp != nil {
+		f.temp.Close()
+		os.Remove(f.temp.Name())
+	}
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"xsweep/sweep"
+)
+
+// printSummary tells people how the sweep went.
+func printSummary(w io.Writer, s *sweep.Summary) {
+	t, p := &s.Targets, &s.Probes
+	share := 0.0
+	if t.Swept > 0 {
+		share = 100 * float64(t.Answered) / float64(t.Swept)
+	}
+	how := "swept"
+	if s.Interrupted {
+		how = "swept until interrupted"
+	}
+	fmt.Fprintf(w, "%d targets %s in %v: %d answered (%.2f%%), %d silent\n",
+		t.Swept, how, s.Ended.Sub(s.Started).Round(100*time.Millisecond), t.Answered, share, t.Silent)
+	left := counts(t.Skipped)
+	left = appendCount(left, t.Excluded, "excluded")
+	left = appendCount(left, t.Special, "special-purpose")
+	left = appendCount(left, t.OtherShards, "in other shards")
+	left = appendCount(left, t.Unprobed, "not reached")
+	line(w, "left out", left)
+	sent := []string{fmt.Sprintf("%d sent at %sp/s (peak %sp/s)", p.Accepted, si(s.Rate.Mean), si(s.Rate.PeakSecond))}
+	if len(p.Refused) > 0 {
+		sent = append(sent, "refused: "+strings.Join(counts(p.Refused), ", "))
+	}
+	sent = appendCount(sent, p.Unsent["stopped"], "not sent")
+	sent = appendCount(sent, s.Rate.Stalls, "stalls")
+	line(w, "probes", sent)
+	line(w, "replies", append([]string{fmt.Sprintf("%d packets judged", s.Packets.Judged)}, counts(s.Packets.Verdicts)...))
+	if s.RTT.Count > 0 {
+		line(w, "rtt", []string{
+			"min " + rtt(s.RTT.Min), "p50 " + rtt(s.RTT.P50), "p90 " + rtt(s.RTT.P90), "p99 " + rtt(s.RTT.P99), "max " + rtt(s.RTT.Max),
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Devices)) {
+		d := s.Devices[name]
+		line(w, name, []string{fmt.Sprintf("tx %d, rx %d, tx dropped %d, unexplained %d", d.Tx, d.Rx, d.TxDropped, d.Unexplained)})
+	}
+	line(w, "seed", []string{fmt.Sprint(s.Seed)})
+}
+
+func line(w io.Writer, name string, parts []string) {
+	if len(parts) > 0 {
+		fmt.Fprintf(w, "  %-9s %s\n", name, strings.Join(parts, ", "))
+	}
+}
+
+// counts lists what is not zero, by name.
+func counts(m map[string]uint64) []string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		parts = appendCount(parts, m[name], name)
+	}
+	return parts
+}
+
+func appendCount(parts []string, n uint64, what string) []string {
+	if n == 0 {
+		return parts
+	}
+	return append(parts, fmt.Sprintf("%d %s", n, what))
+}
+
+// rtt shows nanoseconds with three digits.
+func rtt(ns uint64) string {
+	switch {
+	case ns >= 1e9:
+		return fmt.Sprintf("%.3g s", float64(ns)/1e9)
+	case ns >= 1e6:
+		return fmt.Sprintf("%.3g ms", float64(ns)/1e6)
+	case ns >= 1e3:
+		return fmt.Sprintf("%.3g µs", float64(ns)/1e3)
+	}
+	return fmt.Sprintf("%d ns", ns)
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"xsweep/loader"
+	"xsweep/sweep"
+	"xsweep/sweep/pace"
+	"xsweep/sweep/sink"
+	"xsweep/sweep/target"
+)
+
+const sweepHelp = `Probe every address of the targets once, in scattered order, and print those
+that answer, one a line.
+
+Targets are addresses, prefixes (192.0.2.0/24), ranges (192.0.2.1-192.0.2.9,
+192.0.2.1-9) and host names, as arguments or in files (-f; # starts a comment).
+Special-purpose ranges inside a wider target are skipped; a target that lies
+wholly inside one is meant, and is swept.
+
+Data goes to standard output, everything else to standard error. Ctrl-C stops
+sending, waits the cooldown and sums up; a second one skips the cooldown.
+
+Exit status: 0 done; 1 failed while running, or something was lost; 2 bad usage
+or input, nothing was sent; 130 interrupted.`
+
+const sweepExamples = `  xsweep sweep 192.0.2.0/24
+  xsweep sweep --rate 100k -f targets.txt --exclude-file no.txt -o live.csv
+  xsweep sweep --probes 3 --format jsonl --summary run.json 198.51.100.0/24
+  xsweep sweep --dry-run --shard 3/16 --seed 42 0.0.0.0/0
+  xsweep lab -- xsweep sweep --rate 100k 198.18.0.0/16`
+
+// sweepFlags are the flags of the sweep command.
+type sweepFlags struct {
+	config sweep.Config
+
+	files, excludes, excludeFiles []string
+	seed                          string
+	shard, tx, xdp                string
+	cooldown                      time.Duration
+
+	output, format, fields string
+	summary                string
+	quiet, allowLoss       bool
+	dryRun                 bool
+}
+
+func newSweepCommand(env *environment) *cobra.Command {
+	f := &sweepFlags{config: sweep.Config{Rate: sweep.DefaultRate}}
+	c := &cobra.Command{
+		Use:     "sweep [flags] TARGET...",
+		Short:   "Find the live hosts of networks",
+		Long:    sweepHelp,
+		Example: sweepExamples,
+		RunE: func(c *cobra.Command, args []string) error {
+			return runSweep(c.Context(), env, f, args)
+		},
+	}
+	f.register(c.Flags())
+	return c
+}
+
+func (f *sweepFlags) register(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	c := &f.config
+
+	flags.StringArrayVarP(&f.files, "file", "f", nil, "read targets from `FILE`, - is standard input; may be repeated")
+	flags.StringArrayVar(&f.excludes, "exclude", nil, "leave out `TARGET`; may be repeated")
+	flags.StringArrayVar(&f.excludeFiles, "exclude-file", nil, "leave out the targets in `FILE`; may be repeated")
+	flags.StringVar(&f.seed, "seed", "", "`NUMBER` that decides the order (default: a random one)")
+	flags.StringVar(&f.shard, "shard", "1/1", "sweep part `I/N` of the order, from 1/N to N/N")
+	flags.IntVar(&c.Probes, "probes", 1, "probes that each target gets")
+	flags.DurationVar(&c.ProbeInterval, "probe-interval", sweep.DefaultProbeInterval, "least time between two probes to one target")
+
+	flags.Var(flagValue[pace.Rate]{&c.Rate, pace.ParseRate, pace.Rate.String, "rate"}, "rate",
+		"packets per second, such as 500, 10k, 1.5M or max")
+	flags.StringVar(&f.tx, "tx", string(sweep.TxAuto), "how to send: auto, packet or raw")
+	flags.IntVar(&c.Threads, "tx-threads", 1, "threads that send")
+	flags.IntVar(&c.Batch, "batch", 0, "frames sent at once, up to 64 (default: by the rate)")
+	flags.StringVar(&f.xdp, "xdp", loader.Auto.String(), "how to attach the reply filter: auto, native or generic")
+	flags.StringVarP(&c.Interface, "interface", "i", "", "send through this `DEVICE` (default: as the routes say)")
+	flags.Var(flagValue[netip.Addr]{&c.Source, parseSource, showAddr, "address"}, "source", "send from this address (default: as the routes say)")
+	flags.Var(flagValue[net.HardwareAddr]{&c.GatewayMAC, parseMAC, net.HardwareAddr.String, "mac"}, "gateway-mac",
+		"send frames to this Ethernet address (default: the gateway's)")
+
+	flags.DurationVar(&f.cooldown, "cooldown", sweep.DefaultCooldown, "wait so long for late replies")
+	flags.DurationVar(&c.MaxRuntime, "max-runtime", 0, "stop sending after so long (default: no limit)")
+	flags.Var(flagValue[uint64]{&c.MaxResults, parseCount, showCount, "count"}, "max-results", "stop after so many results (default: no limit)")
+	flags.BoolVar(&f.allowLoss, "allow-loss", false, "exit with 0 even if records were lost or probes refused")
+
+	flags.StringVarP(&f.output, "output", "o", "-", "write results to `FILE`, - is standard output")
+	flags.StringVar(&f.format, "format", "", "text, csv or jsonl (default: by the file's name, else text)")
+	flags.StringVar(&f.fields, "fields", "", "columns to write, of "+strings.Join(sink.FieldNames(), ", "))
+	flags.BoolVar(&c.RecordAll, "all", false, "write every reply, not only the first of each target")
+	flags.StringVar(&f.summary, "summary", "", "write the summary as JSON to `FILE`, - is standard output")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no status line and no summary on standard error")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print the targets in order and send nothing; with --summary - only count them")
+}
+
+func showAddr(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func showCount(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// complete checks the flags and reads the targets: all that can be wrong
+// before anything is opened.
+func (f *sweepFlags) complete(ctx context.Context, env *environment, args []string) error {
+	c := &f.config
+	var err error
+	if c.Rate == 0 {
+		return errors.New("--rate: must be at least 1")
+	}
+	if c.Probes < 1 {
+		return fmt.Errorf("--probes %d: must be 1 to %d", c.Probes, loader.MaxAttempts)
+	}
+	if c.Threads < 1 {
+		return fmt.Errorf("--tx-threads %d: must be 1 to %d", c.Threads, pace.MaxThreads)
+	}
+	if f.cooldown < 0 {
+		return fmt.Errorf("--cooldown %v: must not be negative", f.cooldown)
+	}
+	if c.Cooldown = f.cooldown; c.Cooldown == 0 {
+		c.Cooldown = -1 // none, where zero would mean the default
+	}
+	if c.Shard, err = target.ParseShard(f.shard); err != nil {
+		return fmt.Errorf("--shard: %w", err)
+	}
+	if c.Tx, err = sweep.ParseTx(f.tx); err != nil {
+		return fmt.Errorf("--tx: %w", err)
+	}
+	if c.XDP, err = loader.ParseXDPMode(f.xdp); err != nil {
+		return fmt.Errorf("--xdp: %w", err)
+	}
+	c.Seed = rand.Uint64()
+	if f.seed != "" {
+		if c.Seed, err = strconv.ParseUint(f.seed, 0, 64); err != nil {
+			return fmt.Errorf("--seed %q: must be a whole number from 0 to 2^64-1", f.seed)
+		}
+	}
+	if c.Targets, err = readTargets(ctx, env, args, f.files); err != nil {
+		return err
+	}
+	excluded, err := readTargets(ctx, env, f.excludes, f.excludeFiles)
+	if err != nil {
+		return fmt.Errorf("exclude: %w", err)
+	}
+	c.Exclude = target.SetOf(excluded)
+	return nil
+}
+
+// readTargets reads targets from arguments and files.
+func readTargets(ctx context.Context, env *environment, args, files []string) ([]target.Target, error) {
+	var targets []target.Target
+	for _, arg := range args {
+		more, err := target.Parse(ctx, net.DefaultResolver, arg)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, more...)
+	}
+	for _, name := range files {
+		more, err := readTargetFile(ctx, env, name)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, more...)
+	}
+	return targets, nil
+}
+
+func readTargetFile(ctx context.Context, env *environment, name string) ([]target.Target, error) {
+	if name == "-" {
+		return target.ParseFile(ctx, net.DefaultResolver, "standard input", env.stdin)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read targets: %w", err)
+	}
+	defer file.Close()
+	return target.ParseFile(ctx, net.DefaultResolver, name, file)
+}
+
+func runSweep(ctx context.Context, env *environment, f *sweepFlags, args []string) error {
+	if err := f.complete(ctx, env, args); err != nil {
+		return usageError(err)
+	}
+	writerConfig, err := f.writerConfig()
+	if err != nil {
+		return usageError(err)
+	}
+	summary, err := openSummary(env, f.summary)
+	if err != nil {
+		return usageError(err)
+	}
+	defer summary.discard()
+	if f.dryRun {
+		return dryRun(env, f, summary)
+	}
+	if f.summary == "-" && f.output == "-" {
+		return usageError(errors.New("results and summary cannot both go to standard output: write one to a file with -o or --summary"))
+	}
+	output, err := openOutput(env, f.output)
+	if err != nil {
+		return usageError(err)
+	}
+	defer output.discard()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	status := startStatus(env, &f.config, f.quiet)
+	defer status.end()
+	f.config.SkipCooldown = onInterrupt(cancel, status.say)
+	if !f.quiet {
+		f.config.Notice = status.say
+	}
+	result, runErr := sweep.Run(ctx, f.config, sink.NewWriter(status.guard(output), writerConfig))
+	status.end()
+	if start := (*sweep.StartError)(nil); errors.As(runErr, &start) {
+		return runErr
+	}
+	return f.conclude(env, result, runErr, output, summary)
+}
+
+// conclude checks and writes the summary and decides how the sweep went.
+func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr error, output *outputFile, summary *summaryFile) error {
+	errs := []error{runErr, output.close(), result.Check()}
+	err := errors.Join(errs...)
+	result.Version, result.Command = version(), os.Args
+	if err != nil {
+		result.Error = err.Error()
+	}
+	losses := result.Losses()
+	err = errors.Join(err, summary.write(&result))
+	// Whoever reads only the first lines wants no more words.
+	if errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	if !f.quiet {
+		printSummary(env.stderr, &result)
+	}
+	for _, loss := range losses {
+		fmt.Fprintf(env.stderr, "xsweep: lost: %s\n", loss)
+	}
+	switch {
+	case err != nil:
+		return oneLine(err)
+	case result.Interrupted:
+		return exitStatus(exitInterrupted)
+	case len(losses) > 0 && !f.allowLoss:
+		return exitStatus(exitFailed)
+	}
+	return nil
+}
+
+// oneLine joins the lines of joined errors.
+func oneLine(err error) error {
+	return fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// onInterrupt lets the first SIGINT or SIGTERM call stop and the second close
+// the channel that it returns.
+func onInterrupt(stop func(), say func(string)) <-chan struct{} {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	second := make(chan struct{})
+	go func() {
+		<-signals
+		stop()
+		say("interrupted: waiting for late replies; once more ends it now")
+		<-signals
+		close(second)
+	}()
+	return second
+}
+
+// dryRun prints the targets in order, or with a summary on standard output
+// only counts them.
+func dryRun(env *environment, f *sweepFlags, summary *summaryFile) error {
+	plan, err := sweep.NewPlan(f.config)
+	if err != nil {
+		return usageError(err)
+	}
+	if f.summary != "-" {
+		output, err := openOutput(env, f.output)
+		if err != nil {
+			return usageError(err)
+		}
+		defer output.discard()
+		if err := printTargets(output, plan); err != nil {
+			return err
+		}
+		if err := output.close(); err != nil {
+			return err
+		}
+	}
+	result := plan.Summary()
+	result.Version, result.Command = version(), os.Args
+	result.Started = time.Now().UTC()
+	result.Ended = result.Started
+	if err := result.Check(); err != nil {
+		return oneLine(err)
+	}
+	return summary.write(&result)
+}
+
+// printTargets writes the targets of a plan, one a line.
+func printTargets(w *outputFile, plan *sweep.Plan) error {
+	const flushAt = 64 << 10
+	buffer := make([]byte, 0, flushAt+64)
+	for addr := range plan.All() {
+		buffer = append(addr.AppendTo(buffer), '\n')
+		if len(buffer) >= flushAt {
+			if _, err := w.Write(buffer); err != nil {
+				return fmt.Errorf("write %s: %w", w.name, err)
+			}
+			buffer = buffer[:0]
+		}
+	}
+	if _, err := w.Write(buffer); err != nil {
+		return fmt.Errorf("write %s: %w", w.name, err)
+	}
+	return nil
+}
+
+func (f *sweepFlags) writerConfig() (sink.Config, error) {
+	c := sink.Config{Path: f.output, Limit: f.config.MaxResults, Format: sink.FormatOf(f.output)}
+	var err error
+	if f.format != "" {
+		if c.Format, err = sink.ParseFormat(f.format); err != nil {
+			return c, fmt.Errorf("--format: %w", err)
+		}
+	}
+	if f.fields != "" {
+		if c.Fields, err = sink.ParseFields(f.fields); err != nil {
+			return c, fmt.Errorf("--fields: %w", err)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"fmt"
+	"math"
+	"os"
+
+	"xsweep/sweep/target"
+)
+
+// The lab's addresses, from the block for benchmarks (RFC 2544).
+const (
+	SenderDevice    = "lab0"
+	ResponderDevice = "lab1"
+	// LinkBits is the prefix length of the link between the two.
+	LinkBits = 30
+
+	linkNetwork   = target.Addr(0xc6120000) // 198.18.0.0
+	SenderAddr    = target.Addr(0xc6120001) // 198.18.0.1
+	GatewayAddr   = target.Addr(0xc6120002) // 198.18.0.2
+	linkBroadcast = target.Addr(0xc6120003) // 198.18.0.3
+)
+
+// kernelRange is what the kernel responder answers for: 198.18.0.0/15.
+var kernelRange = target.Range{First: 0xc6120000, Last: 0xc613ffff}
+
+// maxQueues is what the veth driver allows.
+const maxQueues = 4096
+
+// maxMeterRate keeps the meter's arithmetic exact; no link is as fast.
+const maxMeterRate = 1_000_000_000
+
+// Responder is who answers in a lab.
+type Responder uint8
+
+const (
+	// Simnet answers in XDP for any IPv4 address that has a live host.
+	Simnet Responder = iota
+	// Kernel is Linux's own ICMP stack, answering for all of 198.18.0.0/15
+	// with its rate limits lifted.
+	Kernel
+	// Sink counts echo requests and drops them.
+	Sink
+)
+
+var responderNames = [...]string{Simnet: "simnet", Kernel: "kernel", Sink: "sink"}
+
+func (r Responder) String() string {
+	if int(r) < len(responderNames) {
+		return responderNames[r]
+	}
+	return fmt.Sprintf("Responder(%d)", uint8(r))
+}
+
+// ParseResponder reads simnet, kernel or sink.
+func ParseResponder(text string) (Responder, error) {
+	for r, name := range responderNames {
+		if text == name {
+			return Responder(r), nil
+		}
+	}
+	return 0, fmt.Errorf("responder %q: must be simnet, kernel or sink", text)
+}
+
+// Config says what a lab is like. The zero Config is a simnet where nobody
+// lives.
+type Config struct {
+	// Responder is who answers.
+	Responder Responder
+
+	// Live is the probability that an address has a host that answers, Loss
+	// that a probe for such a host gets lost, and Duplicate that a host
+	// answers every probe twice; each from 0 to 1. Only Simnet takes them.
+	Live, Loss, Duplicate float64
+
+	// Seed decides which hosts live, what they are like and which probes get
+	// lost.
+	Seed uint64
+
+	// Queues is the number of receive and of transmit queues of each device;
+	// 0 stands for the number of CPUs.
+	Queues int
+
+	// MeterRate turns the meter on: echo requests are held against this
+	// rate, in frames a second, as they arrive. 0 is no meter. Not for Kernel.
+	MeterRate uint64
+
+	// InPlace leaves the sender side in the namespace of the caller, where it
+	// adds the device lab0 and a default route until the lab is closed.
+	InPlace bool
+
+	// Signals that arrive here while [Lab.Exec] runs are forwarded to its
+	// command. The lab itself catches none.
+	Signals <-chan os.Signal
+}
+
+// Validate says what is wrong with c.
+func (c Config) Validate() error {
+	if int(c.Responder) >= len(responderNames) {
+		return fmt.Errorf("responder %d: must be simnet, kernel or sink", c.Responder)
+	}
+	for _, p := range []struct {
+		name  string
+		value float64
+	}{{"live", c.Live}, {"loss", c.Loss}, {"duplicate", c.Duplicate}} {
+		if !(p.value >= 0 && p.value <= 1) { // so that NaN is refused too
+			return fmt.Errorf("%s %v: must be a fraction from 0 to 1", p.name, p.value)
+		}
+		if p.value != 0 && c.Responder != Simnet {
+			return fmt.Errorf("%s %v: the %s responder has no such setting: use the simnet responder", p.name, p.value, c.Responder)
+		}
+	}
+	if c.Queues < 0 || c.Queues > maxQueues {
+		return fmt.Errorf("queues %d: must be from 1 to %d, or 0 for one a CPU", c.Queues, maxQueues)
+	}
+	if c.MeterRate > maxMeterRate {
+		return fmt.Errorf("meter rate %d: must be at most %d frames a second", c.MeterRate, maxMeterRate)
+	}
+	if c.MeterRate != 0 && c.Responder == Kernel {
+		return fmt.Errorf("meter rate %d: the kernel responder has no meter: use simnet or sink", c.MeterRate)
+	}
+	return nil
+}
+
+// threshold turns a probability into what [draw.below] compares with: 0 is
+// never, 2^32 always.
+func threshold(probability float64) uint64 {
+	return uint64(math.Round(probability * (1 << 32)))
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestValidate(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		config  Config
+		problem string // empty: none
+	}{
+		{"zero", Config{}, ""},
+		{"all", Config{Live: 1, Loss: 0.5, Duplicate: 0.01, Seed: 1, Queues: 4, MeterRate: 1000}, ""},
+		{"kernel", Config{Responder: Kernel, Queues: maxQueues}, ""},
+		{"sink with meter", Config{Responder: Sink, MeterRate: maxMeterRate}, ""},
+		{"no such responder", Config{Responder: 3}, "responder 3"},
+		{"live above 1", Config{Live: 1.01}, "live 1.01"},
+		{"negative loss", Config{Loss: -0.1}, "loss -0.1"},
+		{"duplicate not a number", Config{Duplicate: math.NaN()}, "duplicate NaN"},
+		{"kernel with live", Config{Responder: Kernel, Live: 1}, "kernel responder has no such setting"},
+		{"sink with loss", Config{Responder: Sink, Loss: 0.1}, "sink responder has no such setting"},
+		{"negative queues", Config{Queues: -1}, "queues -1"},
+		{"too many queues", Config{Queues: maxQueues + 1}, "queues 4097"},
+		{"meter too fast", Config{MeterRate: maxMeterRate + 1}, "meter rate 1000000001"},
+		{"kernel with meter", Config{Responder: Kernel, MeterRate: 1}, "kernel responder has no meter"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := tc.config.Validate()
+			if tc.problem == "" && err != nil {
+				t.Errorf("refused: %v", err)
+			}
+			if tc.problem != "" && (err == nil || !strings.Contains(err.Error(), tc.problem)) {
+				t.Errorf("got %v, want an error with %q", err, tc.problem)
+			}
+		})
+	}
+}
+
+func TestResponderNames(t *testing.T) {
+	for _, r := range []Responder{Simnet, Kernel, Sink} {
+		if got, err := ParseResponder(r.String()); err != nil || got != r {
+			t.Errorf("%s reads back as %s, %v", r, got, err)
+		}
+	}
+	if _, err := ParseResponder("nobody"); err == nil {
+		t.Error("nobody is a responder")
+	}
+}
+
+func TestThreshold(t *testing.T) {
+	for p, want := range map[float64]uint64{0: 0, 0.5: 1 << 31, 1: 1 << 32} {
+		if got := threshold(p); got != want {
+			t.Errorf("threshold(%v) = %d, want %d", p, got, want)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+
+	"xsweep/bpf"
+)
+
+// simnet is the program at the responder's end and its maps.
+type simnet struct {
+	objects bpf.SimnetObjects
+	link    link.Link
+}
+
+// simnetSpec is the program as the lab needs it.
+func simnetSpec(c Config) (*ebpf.CollectionSpec, error) {
+	spec, err := bpf.LoadSimnet()
+	if err != nil {
+		return nil, fmt.Errorf("load simnet: %w", err)
+	}
+	if c.Loss == 0 {
+		spec.Maps[bpf.SimnetMapArrivals].MaxEntries = 1 // its buckets alone take 64 MiB
+	}
+	var sink uint8
+	if c.Responder == Sink {
+		sink = 1
+	}
+	for name, value := range map[string]any{
+		bpf.SimnetVarSeed:               c.Seed,
+		bpf.SimnetVarLiveThreshold:      threshold(c.Live),
+		bpf.SimnetVarLossThreshold:      threshold(c.Loss),
+		bpf.SimnetVarDuplicateThreshold: threshold(c.Duplicate),
+		bpf.SimnetVarMeterRate:          c.MeterRate,
+		bpf.SimnetVarSink:               sink,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("load simnet: set %s: %w", name, err)
+		}
+	}
+	return spec, nil
+}
+
+// loadSimnet puts the program into the kernel without attaching it.
+func loadSimnet(spec *ebpf.CollectionSpec) (*simnet, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("load simnet: lift the limit on locked memory: %w", err)
+	}
+	s := new(simnet)
+	if err := spec.LoadAndAssign(&s.objects, nil); err != nil {
+		return nil, fmt.Errorf("load simnet: %w", err)
+	}
+	return s, nil
+}
+
+// attach puts the program on the end's device. Both the link and the map of
+// devices take the interface index in the namespace of the thread.
+func (s *simnet) attach(e *end) error {
+	return inNamespace(e.ns, func() (err error) {
+		for k := range uint32(2) {
+			if err := s.objects.Twice.Put(k, uint32(e.ifindex)); err != nil {
+				return fmt.Errorf("attach simnet to %s: fill its device map: %w", e.device, err)
+			}
+		}
+		s.link, err = link.AttachXDP(link.XDPOptions{
+			Program:   s.objects.XsweepSimnet,
+			Interface: e.ifindex,
+			Flags:     link.XDPDriverMode,
+		})
+		if err != nil {
+			return fmt.Errorf("attach simnet to %s: %w", e.device, err)
+		}
+		return nil
+	})
+}
+
+func (s *simnet) close() error {
+	var err error
+	if s.link != nil {
+		err = s.link.Close()
+	}
+	return errors.Join(err, s.objects.Close())
+}
+
+// Stats counts what happened at the responder's end. The first block comes
+// from simnet or the sink, summed over all CPUs, and is zero with the kernel
+// responder:
+//
+//	Seen         = Passed + Malformed + EchoRequests
+//	EchoRequests = Sunk + Silent + Lost + HostsAnswered
+//	Answered     = HostsAnswered + Duplicated
+type Stats struct {
+	Seen          uint64 // frames that arrived
+	Passed        uint64 // no IPv4 echo request, or a fragment of one
+	Malformed     uint64 // ICMP with lengths that lie
+	EchoRequests  uint64
+	Sunk          uint64 // dropped by the sink
+	Silent        uint64 // nobody lives there
+	Lost          uint64 // for a live host, but lost on the way
+	HostsAnswered uint64 // requests that were answered
+	Answered      uint64 // reply frames
+	Duplicated    uint64 // of these, second copies
+	StateFull     uint64 // requests judged as the first of their address, since their count found no room
+
+	// RequestsRefused and RepliesRefused are frames that a ring of the veth
+	// pair had no room for, on their way to lab1 and to lab0. A ring holds
+	// 256 frames, so a sender without pacing, or a receiver that gets no CPU
+	// time, loses some. The devices count them.
+	RequestsRefused, RepliesRefused uint64
+}
+
+func (s *simnet) stats() (Stats, error) {
+	var cpus []bpf.SimnetSimnetStats
+	if err := s.objects.Stats.Lookup(uint32(0), &cpus); err != nil {
+		return Stats{}, fmt.Errorf("read the counters of simnet: %w", err)
+	}
+	var sum Stats
+	for _, c := range cpus {
+		sum.Seen += c.Seen
+		sum.Passed += c.Passed
+		sum.Malformed += c.Malformed
+		sum.EchoRequests += c.EchoRequests
+		sum.Sunk += c.Sunk
+		sum.Silent += c.Silent
+		sum.Lost += c.Lost
+		sum.HostsAnswered += c.HostsAnswered
+		sum.Answered += c.Answered
+		sum.Duplicated += c.Duplicated
+		sum.StateFull += c.StateFull
+	}
+	return sum, nil
+}
+
+// meterFrame is what one frame adds to the meter's level (METER_FRAME in C).
+const meterFrame = 1_000_000_000
+
+// meterValue is struct meter of bpf/simnet.bpf.c.
+type meterValue struct {
+	Lock, Unused    uint32
+	Frames          uint64
+	FirstNs, LastNs uint64
+	Level, MaxLevel uint64
+	Seconds         [128]uint64
+}
+
+// MeterReading is what the meter saw of arriving echo requests.
+type MeterReading struct {
+	// Frames is their number.
+	Frames uint64
+	// First and Last are when the first and the last arrived, on
+	// CLOCK_MONOTONIC.
+	First, Last time.Duration
+	// Burst is the maximum of frames - rate * T over all windows that begin
+	// and end with a frame, T being the window's length: the depth of the
+	// smallest token bucket that the arrivals conform to. It is exact.
+	Burst float64
+	// Seconds is the number of frames in each second since First. It has at
+	// most 128 elements, and the last of so many takes everything after.
+	Seconds []uint64
+}
+
+func (s *simnet) meter() (MeterReading, error) {
+	var v meterValue
+	if err := s.objects.Meter.LookupWithFlags(uint32(0), &v, ebpf.LookupLock); err != nil {
+		return MeterReading{}, fmt.Errorf("read the meter of simnet: %w", err)
+	}
+	r := MeterReading{
+		Frames: v.Frames,
+		First:  time.Duration(v.FirstNs),
+		Last:   time.Duration(v.LastNs),
+		Burst:  float64(v.MaxLevel) / meterFrame,
+	}
+	if v.Frames > 0 {
+		r.Seconds = v.Seconds[:min(int((r.Last-r.First)/time.Second)+1, len(v.Seconds))]
+	}
+	return r, nil
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// XDPMode is how an XDP program is attached to a device.
+type XDPMode uint8
+
+// The modes. Auto tries native first and falls back to generic.
+const (
+	Auto XDPMode = iota
+	Native
+	Generic
+)
+
+// ParseXDPMode reads auto, native or generic.
+func ParseXDPMode(text string) (XDPMode, error) {
+	for _, m := range []XDPMode{Auto, Native, Generic} {
+		if text == m.String() {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("xdp mode %q: must be auto, native or generic", text)
+}
+
+func (m XDPMode) String() string {
+	return [...]string{"auto", "native", "generic"}[m]
+}
+
+// Attach puts the filter on a device and returns the mode that it got. The
+// link is the process's own: when the process ends, however it ends, the
+// kernel takes the program off.
+//
+// Native attach resets the link of many network cards: wait for carrier
+// before sending.
+func (r *Reply) Attach(device string, ifindex int, mode XDPMode) (XDPMode, error) {
+	if r.link != nil {
+		return 0, errors.New("attach xdp: the reply filter is attached already")
+	}
+	tries := []XDPMode{mode}
+	if mode == Auto {
+		tries = []XDPMode{Native, Generic}
+	}
+	var errs []error
+	for _, m := range tries {
+		flags := link.XDPDriverMode
+		if m == Generic {
+			flags = link.XDPGenericMode
+		}
+		l, err := link.AttachXDP(link.XDPOptions{Program: r.objects.XsweepReply, Interface: ifindex, Flags: flags})
+		if err == nil {
+			r.link = l
+			return m, nil
+		}
+		// Neither mode can share the device with a program in the other.
+		if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) {
+			return 0, occupiedError(device, ifindex)
+		}
+		errs = append(errs, fmt.Errorf("%s mode: %w", m, unwrapErrno(err)))
+	}
+	err := errors.Join(errs...)
+	if len(errs) == 2 {
+		err = fmt.Errorf("%w; %w", errs[0], errs[1])
+	}
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return 0, fmt.Errorf("attach xdp to %s: %w", device, privilegeError(err))
+	case errors.Is(err, unix.ENODEV):
+		return 0, fmt.Errorf("attach xdp to %s: no such device: %w", device, err)
+	case mode == Native:
+		return 0, fmt.Errorf("attach xdp to %s: %w: its driver may have no XDP, or its MTU or queues may not fit: use --xdp generic", device, err)
+	default:
+		return 0, fmt.Errorf("attach xdp to %s: %w", device, err)
+	}
+}
+
+// Detach takes the filter off its device and waits until it has judged its
+// last packet; without a device it does nothing. Records still come out of the
+// rings afterwards.
+func (r *Reply) Detach() error {
+	if r.link == nil {
+		return nil
+	}
+	err := r.link.Close()
+	r.link = nil
+	if err != nil {
+		return fmt.Errorf("detach xdp: %w", err)
+	}
+	// A change of a map of maps returns only when no program that could have
+	// seen the old state runs any more (kernel, maybe_wait_bpf_programs): the
+	// counters stand still then.
+	if err := r.objects.Rings.Delete(r.barrier); err != nil {
+		return fmt.Errorf("detach xdp: wait for the last packet: %w", err)
+	}
+	return nil
+}
+
+// AttachedXDP is an XDP program found on a device.
+type AttachedXDP struct {
+	ID   uint32 // the kernel's program id
+	Name string // the program's name; empty if it could not be read
+}
+
+func (a AttachedXDP) String() string {
+	if a.Name == "" {
+		return fmt.Sprintf("id %d", a.ID)
+	}
+	return fmt.Sprintf("id %d, %s", a.ID, a.Name)
+}
+
+// FindXDP reports the program that is attached to a device, if any.
+func FindXDP(ifindex int) (AttachedXDP, bool) {
+	l, err := netlink.LinkByIndex(ifindex)
+	if err != nil || l.Attrs().Xdp == nil || !l.Attrs().Xdp.Attached {
+		return AttachedXDP{}, false
+	}
+	found := AttachedXDP{ID: l.Attrs().Xdp.ProgId}
+	if p, err := ebpf.NewProgramFromID(ebpf.ProgramID(found.ID)); err == nil {
+		defer p.Close()
+		if info, err := p.Info(); err == nil {
+			found.Name = info.Name
+		}
+	}
+	return found, true
+}
+
+// ErrOccupied says that another XDP program sits on the device.
+var ErrOccupied = errors.New("another XDP program is attached")
+
+func occupiedError(device string, ifindex int) error {
+	who := "it has gone by now: try again"
+	if found, ok := FindXDP(ifindex); ok {
+		who = found.String()
+	}
+	return fmt.Errorf("attach xdp to %s: %w (%s): a device takes one: "+
+		"end the program that owns it (or `ip link set dev %s xdp off`), or choose another device with --interface",
+		device, ErrOccupied, who, device)
+}
+
+// unwrapErrno reduces a library's chain of words to the system's error.
+func unwrapErrno(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}

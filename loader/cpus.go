@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// onlineCPUs lists the numbers of the CPUs that are online, ascending. (The
+// possible ones can be far more, and each would get a ring.)
+func onlineCPUs() ([]int, error) {
+	const path = "/sys/devices/system/cpu/online"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("list the online CPUs: %w", err)
+	}
+	cpus, err := parseCPUList(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("list the online CPUs: %s: %w", path, err)
+	}
+	return cpus, nil
+}
+
+// parseCPUList reads the kernel's list format, "0-3,5"
+// (Documentation/admin-guide/cputopology.rst).
+func parseCPUList(text string) ([]int, error) {
+	var cpus []int
+	for part := range strings.SplitSeq(text, ",") {
+		lo, hi, isRange := strings.Cut(part, "-")
+		first, err := strconv.Atoi(lo)
+		if err != nil {
+			return nil, err
+		}
+		last := first
+		if isRange {
+			if last, err = strconv.Atoi(hi); err != nil {
+				return nil, err
+			}
+		}
+		for cpu := first; cpu <= last; cpu++ {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus, nil
+}

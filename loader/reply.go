@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math/bits"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"xsweep/bpf"
+)
+
+// ringBudget is what all record rings take together, in bytes. Each CPU gets
+// an equal share, rounded down to a power of two.
+const ringBudget = 32 << 20
+
+// minRing is the least a CPU's ring has, in bytes, however many CPUs share
+// the budget.
+const minRing = 64 << 10
+
+// ReplyConfig says what the reply filter is to judge. It is passed by value
+// and does not change while the filter is loaded.
+type ReplyConfig struct {
+	// Key is the sweep's secret. Cookies and tags are made with it.
+	Key [16]byte
+	// Source is the IPv4 address that probes come from.
+	Source netip.Addr
+	// Targets yields the ranges of addresses that may answer, both ends
+	// included, ascending and disjoint, in host byte order.
+	Targets iter.Seq2[uint32, uint32]
+	// Attempts is how many probes a target gets, 1 to MaxAttempts.
+	Attempts int
+	// MessageLen is the length of a probe's ICMP message in bytes.
+	MessageLen int
+	// BareIP is set for devices whose frames start with the IP header.
+	BareIP bool
+	// RecordAll asks for records of repeats and duplicates too.
+	RecordAll bool
+}
+
+func (c ReplyConfig) validate() error {
+	switch {
+	case !c.Source.Is4():
+		return fmt.Errorf("reply filter: source %v is not an IPv4 address", c.Source)
+	case c.Attempts < 1 || c.Attempts > MaxAttempts:
+		return fmt.Errorf("reply filter: %d attempts: must be 1 to %d", c.Attempts, MaxAttempts)
+	case c.MessageLen < 8 || c.MessageLen > 65515:
+		return fmt.Errorf("reply filter: ICMP message of %d bytes: must be 8 to 65515", c.MessageLen)
+	case c.Targets == nil:
+		return errors.New("reply filter: no targets")
+	}
+	return nil
+}
+
+// Reply is the loaded reply filter.
+type Reply struct {
+	objects bpf.ReplyObjects
+	inner   []*ebpf.Map
+	rings   []*ringbuf.Reader
+	link    link.Link
+	scratch []bpf.ReplyCounters // one a CPU, for Stats
+	barrier uint32              // a key of the map of rings, for Detach
+}
+
+// LoadReply loads the reply filter without attaching it.
+//
+// Errors say what is missing: see [ErrPrivileges], [ErrVerifier] and
+// [ErrKernel].
+func LoadReply(c ReplyConfig) (*Reply, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; on others this does
+	// nothing.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("lift the memory lock limit: %w", err)
+	}
+	spec, err := bpf.LoadReply()
+	if err != nil {
+		return nil, fmt.Errorf("reply filter: %w", err)
+	}
+	seen := newSeenLayout(c.Targets, c.Attempts)
+	cpus, err := onlineCPUs()
+	if err != nil {
+		return nil, err
+	}
+	ring := ringBytes(len(cpus))
+	spec.Maps[bpf.ReplyMapSeenDirectory].MaxEntries = uint32(len(seen.directory))
+	spec.Maps[bpf.ReplyMapSeenPages].MaxEntries = uint32(max(seen.pages, 1))
+	rings := spec.Maps[bpf.ReplyMapRings]
+	rings.MaxEntries = uint32(cpus[len(cpus)-1] + 1)
+	rings.InnerMap.MaxEntries = ring
+
+	source := c.Source.As4()
+	for name, value := range map[string]any{
+		bpf.ReplyVarKey:        c.Key,
+		bpf.ReplyVarSource:     source,
+		bpf.ReplyVarSeenBase:   seen.base,
+		bpf.ReplyVarSeenShift:  seen.shift,
+		bpf.ReplyVarAttempts:   uint32(c.Attempts),
+		bpf.ReplyVarMessageLen: uint32(c.MessageLen),
+		bpf.ReplyVarWakeBytes:  ring / 8,
+		bpf.ReplyVarBareIp:     boolByte(c.BareIP),
+		bpf.ReplyVarRecordAll:  boolByte(c.RecordAll),
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("reply filter: set %s: %w", name, err)
+		}
+	}
+
+	r := &Reply{}
+	if err := spec.LoadAndAssign(&r.objects, nil); err != nil {
+		return nil, loadError("reply filter", err)
+	}
+	if err := r.fill(seen, cpus, rings.InnerMap); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// fill writes the page directory and gives each CPU its ring.
+func (r *Reply) fill(seen seenLayout, cpus []int, ring *ebpf.MapSpec) error {
+	keys := make([]uint32, len(seen.directory))
+	for i := range keys {
+		keys[i] = uint32(i)
+	}
+	if _, err := r.objects.SeenDirectory.BatchUpdate(keys, seen.directory, nil); err != nil {
+		return fmt.Errorf("reply filter: fill the page directory: %w", err)
+	}
+	r.barrier = uint32(cpus[0])
+	for _, cpu := range cpus {
+		inner, err := ebpf.NewMap(ring)
+		if err != nil {
+			return loadError("reply filter: make a record ring", err)
+		}
+		r.inner = append(r.inner, inner)
+		if err := r.objects.Rings.Put(uint32(cpu), inner); err != nil {
+			return fmt.Errorf("reply filter: give CPU %d its ring: %w", cpu, err)
+		}
+		reader, err := ringbuf.NewReader(inner)
+		if err != nil {
+			return fmt.Errorf("reply filter: map the ring of CPU %d: %w", cpu, err)
+		}
+		r.rings = append(r.rings, reader)
+	}
+	return nil
+}
+
+// Program is the loaded program, for tests and measurements that run it
+// without a device.
+func (r *Reply) Program() *ebpf.Program { return r.objects.XsweepReply }
+
+// Rings are the record rings, one a CPU. Each may be read by one goroutine.
+// User space is woken when an eighth of a ring has filled; a reader that
+// wants records sooner sets a deadline.
+func (r *Reply) Rings() []*ringbuf.Reader { return r.rings }
+
+// Close detaches the filter and frees everything. Readers of the rings get
+// [ringbuf.ErrClosed].
+func (r *Reply) Close() error {
+	errs := []error{r.Detach()}
+	for _, ring := range r.rings {
+		errs = append(errs, ring.Close())
+	}
+	for _, inner := range r.inner {
+		errs = append(errs, inner.Close())
+	}
+	errs = append(errs, r.objects.Close())
+	return errors.Join(errs...)
+}
+
+// ringBytes is the size of one CPU's ring: a power of two, in bytes.
+func ringBytes(cpus int) uint32 {
+	share := uint32(ringBudget / cpus)
+	return max(uint32(1)<<(bits.Len32(share)-1), minRing)
+}
+
+func boolByte(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
+}
+

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+
+	"xsweep/sweep/pace"
+	"xsweep/sweep/reply"
+	"xsweep/sweep/sink"
+)
+
+const (
+	// collectEvery is how long a record waits in its ring at most before it is
+	// read, if not so many wait that the filter wakes us sooner.
+	collectEvery = 25 * time.Millisecond
+	// collectBatch is how many records a sink gets at once at most.
+	collectBatch = 4096
+)
+
+// collector reads the record rings, each in a goroutine of its own, and hands
+// records to the sink in batches.
+type collector struct {
+	clock pace.Clock
+	limit uint64 // records after which full is called; 0 means never
+	full  func()
+	fail  func(error) // called with the sink's first error
+
+	mu      sync.Mutex // guards the sink and emitted
+	sink    sink.Sink
+	emitted uint64
+	failed  bool
+
+	lost    atomic.Uint64 // records that could not be read
+	readers sync.WaitGroup
+}
+
+func (c *collector) start(rings []*ringbuf.Reader) {
+	for _, ring := range rings {
+		c.readers.Add(1)
+		go c.read(ring)
+	}
+}
+
+// finish hands over what is still in the rings and waits for the readers.
+// Nothing may write to the rings any more.
+func (c *collector) finish(rings []*ringbuf.Reader) {
+	for _, ring := range rings {
+		// Fails only if the reader has ended by itself.
+		_ = ring.Flush()
+	}
+	c.readers.Wait()
+}
+
+func (c *collector) read(ring *ringbuf.Reader) {
+	defer c.readers.Done()
+	batch := make([]reply.Record, 0, collectBatch)
+	var raw ringbuf.Record
+	var wallOffset int64
+	ring.SetDeadline(time.Now().Add(collectEvery))
+	for {
+		err := ring.ReadInto(&raw)
+		switch {
+		case err == nil:
+			if len(batch) == 0 {
+				wallOffset = c.clock.WallOffset()
+			}
+			batch = batch[:len(batch)+1]
+			if err := batch[len(batch)-1].Decode(raw.RawSample, wallOffset); err != nil {
+				batch = batch[:len(batch)-1]
+				c.lost.Add(1)
+			}
+			if len(batch) == cap(batch) {
+				batch = c.emit(batch)
+			}
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			batch = c.emit(batch)
+			ring.SetDeadline(time.Now().Add(collectEvery))
+		default: // flushed at the end, or closed
+			c.emit(batch)
+			return
+		}
+		if raw.Remaining == 0 {
+			batch = c.emit(batch)
+		}
+	}
+}
+
+// emit hands a batch to the sink and gives its memory back.
+func (c *collector) emit(batch []reply.Record) []reply.Record {
+	if len(batch) == 0 {
+		return batch
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emitted += uint64(len(batch))
+	if err := c.sink.Write(batch); err != nil && !c.failed {
+		c.failed = true
+		c.fail(err)
+	}
+	if c.limit > 0 && c.emitted >= c.limit {
+		c.full()
+	}
+	return batch[:0]
+}

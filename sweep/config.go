@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"xsweep/loader"
+	"xsweep/sweep/pace"
+	"xsweep/sweep/probe"
+	"xsweep/sweep/target"
+)
+
+// Defaults of a Config.
+const (
+	DefaultRate          = pace.Rate(10_000)
+	DefaultCooldown      = 8 * time.Second
+	DefaultProbeInterval = time.Second
+	DefaultHopLimit      = 64
+)
+
+// CarrierTimeout is how long a link may take to come back after the filter
+// was attached.
+const CarrierTimeout = 10 * time.Second
+
+// Tx is the way that probes are sent.
+type Tx string
+
+// The ways.
+const (
+	TxAuto   Tx = "auto"   // packet where it can serve, else raw
+	TxPacket Tx = "packet" // Ethernet frames through AF_PACKET
+	TxRaw    Tx = "raw"    // IP packets that the kernel routes
+)
+
+// ParseTx reads auto, packet or raw.
+func ParseTx(text string) (Tx, error) {
+	switch tx := Tx(text); tx {
+	case TxAuto, TxPacket, TxRaw:
+		return tx, nil
+	}
+	return "", fmt.Errorf("transmitter %q: must be auto, packet or raw", text)
+}
+
+// Config says what to sweep and how. Zero fields stand for the defaults.
+type Config struct {
+	// Targets is what to sweep; see target.Parse and target.ParseFile.
+	Targets []target.Target
+	// Exclude is what to leave out of it.
+	Exclude target.Set
+	// Seed chooses the order. Zero is a seed like any other.
+	Seed uint64
+	// Shard is the part of the order to sweep; zero is all of it.
+	Shard target.Shard
+	// Probes is how many probes each target gets; 0 means 1.
+	Probes int
+	// ProbeInterval is the least time between two probes to one target; 0 means
+	// DefaultProbeInterval.
+	ProbeInterval time.Duration
+
+	// Rate is that of all threads together; 0 means DefaultRate.
+	Rate pace.Rate
+	// Batch is how many frames are sent at once; 0 leaves it to the pacer.
+	Batch int
+	// Threads is how many threads send; 0 means 1.
+	Threads int
+	// Tx is the way to send; empty means TxAuto.
+	Tx Tx
+	// XDP is how the reply filter is attached.
+	XDP loader.XDPMode
+	// HopLimit is the TTL of probes; 0 means DefaultHopLimit.
+	HopLimit uint8
+
+	// Interface, Source and GatewayMAC override what the routes say.
+	Interface  string
+	Source     netip.Addr
+	GatewayMAC net.HardwareAddr
+
+	// Cooldown is how long replies are waited for after the last probe; 0
+	// means DefaultCooldown, and less than 0 not at all.
+	Cooldown time.Duration
+	// SkipCooldown ends the cooldown when it is closed.
+	SkipCooldown <-chan struct{}
+	// MaxRuntime ends sending after so long; 0 means no limit.
+	MaxRuntime time.Duration
+	// MaxResults ends sending after so many records; 0 means no limit. The
+	// sink's own limit cuts the output.
+	MaxResults uint64
+	// RecordAll asks for records of every reply, not only a target's first.
+	RecordAll bool
+
+	// Monitor, if set, can be asked for the sweep's progress at any time.
+	Monitor *Monitor
+	// Notice, if set, is told in one line what the user should know before
+	// the first probe.
+	Notice func(string)
+}
+
+// withDefaults fills in the zero fields.
+func (c Config) withDefaults() Config {
+	c.Probes = cmp.Or(c.Probes, 1)
+	c.ProbeInterval = cmp.Or(c.ProbeInterval, DefaultProbeInterval)
+	c.Rate = cmp.Or(c.Rate, DefaultRate)
+	c.Threads = cmp.Or(c.Threads, 1)
+	c.Tx = cmp.Or(c.Tx, TxAuto)
+	c.HopLimit = cmp.Or(c.HopLimit, DefaultHopLimit)
+	c.Cooldown = max(cmp.Or(c.Cooldown, DefaultCooldown), 0)
+	if c.Monitor == nil {
+		c.Monitor = new(Monitor)
+	}
+	if c.Notice == nil {
+		c.Notice = func(string) {}
+	}
+	return c
+}
+
+// validate judges a Config whose defaults are filled in.
+func (c Config) validate() error {
+	if len(c.Targets) == 0 {
+		return errors.New("no targets: name addresses, prefixes or ranges to sweep")
+	}
+	if c.Probes < 1 || c.Probes > loader.MaxAttempts {
+		return fmt.Errorf("%d probes a target: must be 1 to %d", c.Probes, loader.MaxAttempts)
+	}
+	if c.ProbeInterval < 0 {
+		return fmt.Errorf("probe interval %v: must not be negative", c.ProbeInterval)
+	}
+	if c.MaxRuntime < 0 {
+		return fmt.Errorf("max runtime %v: must not be negative", c.MaxRuntime)
+	}
+	if _, err := ParseTx(string(c.Tx)); err != nil {
+		return err
+	}
+	if err := c.Shard.Validate(); err != nil {
+		return err
+	}
+	_, err := pace.New(c.pace())
+	return err
+}
+
+func (c Config) pace() pace.Config {
+	return pace.Config{Rate: c.Rate, Threads: c.Threads, Batch: c.Batch}
+}
+
+// dataLen is the length of a probe's ICMP data in bytes.
+const dataLen = probe.PayloadLen

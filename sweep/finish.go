@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"xsweep/internal/route"
+	"xsweep/loader"
+	"xsweep/sweep/reply"
+	"xsweep/sweep/transmit"
+)
+
+// finish takes the filter off the device, lets the last records through, and
+// sums up. The error is what ended the sweep early, or what went wrong now.
+func (r *run) finish() (Summary, error) {
+	errs := []error{r.failure()}
+	if err := r.filter.Detach(); err != nil {
+		errs = append(errs, err)
+	}
+	r.collector.finish(r.filter.Rings())
+	if err := r.collector.sink.Close(); err != nil && r.failure() == nil {
+		errs = append(errs, err)
+	}
+	r.config.Monitor.mu.Lock()
+	stats, err := r.filter.Stats()
+	r.last, r.phase = stats, Done
+	r.config.Monitor.mu.Unlock()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	s := r.plan.newSummary()
+	s.Started, s.Ended, s.Interrupted = r.started.UTC(), time.Now().UTC(), r.interrupted
+	r.countProbes(&s)
+	countPackets(&s, &stats)
+	r.countRecords(&s, &stats)
+	if err := r.countDevice(&s); err != nil {
+		errs = append(errs, err)
+	}
+	err = errors.Join(errs...)
+	if err != nil {
+		s.Error = err.Error()
+	}
+	return s, err
+}
+
+// countProbes sums up the senders' accounts.
+func (r *run) countProbes(s *Summary) {
+	var counts transmit.Counts
+	var skipped uint64
+	for _, sender := range r.senders {
+		counts.Add(sender.counts())
+		skipped += sender.skipped.Load()
+		s.Targets.Swept += sender.swept
+		for reason, n := range sender.reasons {
+			s.Targets.Skipped[reason.String()] += n
+		}
+	}
+	p := &s.Probes
+	p.Accepted, p.Retries = counts.Accepted, counts.Retries
+	p.Handed = counts.Accepted
+	for errno, n := range counts.Refused {
+		p.Refused[errnoName(errno)] = n
+		p.Handed += n
+	}
+	if skipped > 0 {
+		p.Unsent["skipped"] = skipped
+	}
+	if left := p.Due - p.Handed - skipped; left > 0 {
+		p.Unsent[r.unsentReason()] = left
+	}
+	s.Targets.Unprobed = r.plan.Len() - s.Targets.Swept - total(s.Targets.Skipped)
+
+	elapsed := r.sendingEnded.Sub(r.started).Seconds()
+	s.Rate = RateCounts{Asked: askedRate(r.config.Rate), Stalls: counts.Stalls}
+	if elapsed > 0 {
+		s.Rate.Mean = float64(p.Accepted) / elapsed
+	}
+	s.Rate.PeakSecond = max(r.peak.rate, s.Rate.Mean)
+}
+
+// unsentReason is why probes that were due were not even tried: the errno of
+// the device that failed, or that the sweep was stopped.
+func (r *run) unsentReason() string {
+	var errno unix.Errno
+	if err := r.failure(); errors.Is(err, transmit.ErrDevice) && errors.As(err, &errno) {
+		return errnoName(errno)
+	}
+	return "stopped"
+}
+
+func countPackets(s *Summary, stats *loader.ReplyStats) {
+	s.Packets.Judged = stats.Judged
+	for v, n := range stats.Verdicts {
+		s.Packets.Verdicts[loader.Verdict(v).String()] = n
+	}
+	s.RTT = reply.SummariseRTT(stats)
+	for ttl, n := range stats.TTL {
+		if n > 0 {
+			s.TTL[strconv.Itoa(ttl)] = n
+		}
+	}
+	replies := stats.Verdicts[loader.First] + stats.Verdicts[loader.Repeat] +
+		stats.Verdicts[loader.Duplicate] + stats.Verdicts[loader.RecordLost]
+	if replies > 0 {
+		// The filter takes an echo reply for an answer only with code 0.
+		s.Kinds[reply.EchoReply.String()] = map[string]uint64{"0": replies}
+	}
+	s.Targets.Answered = stats.Verdicts[loader.First]
+	s.Targets.Silent = s.Targets.Swept - s.Targets.Answered - s.Targets.ErrorsOnly
+}
+
+func (r *run) countRecords(s *Summary, stats *loader.ReplyStats) {
+	s.Records.Offered = stats.Verdicts[loader.First]
+	if r.config.RecordAll {
+		s.Records.Offered += stats.Verdicts[loader.Repeat] + stats.Verdicts[loader.Duplicate]
+	}
+	s.Records.Emitted = r.collector.emitted
+	s.Records.Lost = r.collector.lost.Load()
+	s.Records.Sinks = append(s.Records.Sinks, r.collector.sink.Counts())
+}
+
+// countDevice compares the device's counters. A device that is gone has none.
+func (r *run) countDevice(s *Summary) error {
+	device := r.route.Interface
+	after, err := route.ReadCounters(device.Index)
+	if err != nil {
+		if r.failure() != nil {
+			return nil
+		}
+		return fmt.Errorf("%s: %w", device.Name, err)
+	}
+	d := DeviceCounts{
+		Tx:        after.TxPackets - r.before.TxPackets,
+		Rx:        after.RxPackets - r.before.RxPackets,
+		TxDropped: after.TxDropped - r.before.TxDropped,
+	}
+	d.Unexplained = int64(d.Tx - s.Probes.Accepted)
+	s.Devices[device.Name] = d
+	return nil
+}
+
+// describe is the configuration as the summary shows it.
+func (c Config) describe() map[string]any {
+	d := map[string]any{
+		"shard":          c.Shard.String(),
+		"probes":         c.Probes,
+		"probe_interval": c.ProbeInterval.String(),
+		"rate":           askedRate(c.Rate),
+		"batch":          c.Batch,
+		"tx":             c.Tx,
+		"tx_threads":     c.Threads,
+		"xdp":            c.XDP.String(),
+		"ttl":            c.HopLimit,
+		"size":           dataLen,
+		"cooldown":       c.Cooldown.String(),
+		"max_runtime":    c.MaxRuntime.String(),
+		"max_results":    c.MaxResults,
+		"all":            c.RecordAll,
+		"interface":      c.Interface,
+		"source":         "",
+		"gateway_mac":    c.GatewayMAC.String(),
+		"exclusions":     c.Exclude.Len(),
+	}
+	if c.Source.IsValid() {
+		d["source"] = c.Source.String()
+	}
+	return d
+}

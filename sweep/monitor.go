@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"sync"
+	"time"
+
+	"xsweep/loader"
+)
+
+// Phase is what a sweep is doing.
+type Phase uint8
+
+// The phases, in their order.
+const (
+	Preparing Phase = iota
+	Sending
+	CoolingDown
+	Done
+)
+
+// Progress is a sweep at one moment.
+type Progress struct {
+	Phase Phase
+	// Elapsed is the time since the first probe was due; SendingFor is as much
+	// of it as was spent sending, and CooldownLeft what is left to wait.
+	Elapsed, SendingFor, CooldownLeft time.Duration
+	// Due, Handed and Skipped count probes; what is left is the rest.
+	Due, Handed, Skipped uint64
+	// Accepted is what the device took, Refused what it did not.
+	Accepted, Refused uint64
+	// Judged, First, Repeat and Duplicate count packets by verdict.
+	Judged, First, Repeat, Duplicate uint64
+	// Lost counts replies that could not be recorded.
+	Lost uint64
+}
+
+// Monitor shows a sweep's progress. The zero value belongs to a sweep that has
+// not begun. It may be asked from any goroutine.
+type Monitor struct {
+	mu   sync.Mutex
+	run  *run
+	last Progress // once the run has ended
+}
+
+// release keeps the last progress and lets go of the run.
+func (m *Monitor) release(r *run) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.run == r {
+		m.last, m.run = r.progress(), nil
+	}
+}
+
+// Progress is how far the sweep has come.
+func (m *Monitor) Progress() Progress {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.run == nil {
+		return m.last
+	}
+	return m.run.progress()
+}
+
+// progress must be called with the monitor locked, since it reads the
+// filter's counters into memory that the filter owns.
+func (r *run) progress() Progress {
+	p := Progress{Phase: r.phase, Due: r.plan.Len() * uint64(r.config.Probes)}
+	if r.phase == Preparing {
+		return p
+	}
+	now := time.Now()
+	p.Elapsed = now.Sub(r.started)
+	p.SendingFor = p.Elapsed
+	if r.phase > Sending {
+		p.SendingFor = r.sendingEnded.Sub(r.started)
+	}
+	if r.phase == CoolingDown {
+		p.CooldownLeft = max(r.config.Cooldown-now.Sub(r.sendingEnded), 0)
+	}
+	for _, s := range r.senders {
+		c := s.counts()
+		p.Accepted += c.Accepted
+		for _, n := range c.Refused {
+			p.Refused += n
+		}
+		p.Skipped += s.skipped.Load()
+	}
+	p.Handed = p.Accepted + p.Refused
+	if r.phase != Done {
+		if stats, err := r.filter.Stats(); err == nil {
+			r.last = stats
+		}
+	}
+	p.Judged = r.last.Judged
+	p.First = r.last.Verdicts[loader.First]
+	p.Repeat = r.last.Verdicts[loader.Repeat]
+	p.Duplicate = r.last.Verdicts[loader.Duplicate]
+	p.Lost = r.last.Verdicts[loader.RecordLost]
+	return p
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pace
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// testSeed logs the seed of a random test; XSWEEP_TEST_SEED takes it back.
+func testSeed(t *testing.T) *rand.Rand {
+	seed := rand.Uint64()
+	if text := os.Getenv("XSWEEP_TEST_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("XSWEEP_TEST_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// window measures the largest excess of frames over rate x T in any window:
+// a leaky bucket that drains at the rate has exactly that level.
+type window struct {
+	rate  float64
+	last  int64
+	level float64
+	max   float64
+}
+
+func (w *window) add(at int64, frames int) {
+	w.level = max(0, w.level-w.rate*float64(at-w.last)/1e9) + float64(frames)
+	w.last = at
+	w.max = max(w.max, w.level)
+}
+
+func newPacer(t *testing.T, c Config) *Pacer {
+	t.Helper()
+	p, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Threads that are woken late, as random delays have it, together never
+// exceed the burst in any window.
+func TestPacerNeverExceedsTheBurst(t *testing.T) {
+	rng := testSeed(t)
+	for _, rate := range []Rate{1, 3, 1000, 9_999, 10_000, 64_000, 100_000, 333_333, 1_000_000, 10_000_000} {
+		for _, threads := range []int{1, 2, 3, 32} {
+			for _, batch := range []int{0, 1, Burst} {
+				t.Run(fmt.Sprintf("%v/%d/%d", rate, threads, batch), func(t *testing.T) {
+					total := window{rate: float64(rate)}
+					pacers := make([]*Pacer, threads)
+					at := make([]int64, threads)
+					for i := range pacers {
+						pacers[i] = newPacer(t, Config{Rate: rate, Threads: threads, Batch: batch})
+						at[i] = 1_000_000
+					}
+					for range 20_000 {
+						i := 0 // the thread whose turn is next
+						for k := range at {
+							if at[k] < at[i] {
+								i = k
+							}
+						}
+						now := at[i]
+						due := pacers[i].Next(now)
+						if due > now {
+							at[i] = due
+							switch rng.IntN(20) {
+							case 0:
+								at[i] += rng.Int64N(5_000_000)
+							case 1, 2, 3, 4:
+								at[i] += rng.Int64N(300_000)
+							}
+							continue
+						}
+						n := pacers[i].Batch()
+						pacers[i].Sent(n)
+						total.add(now, n)
+						at[i]++
+					}
+					if total.max > Burst+0.001 {
+						t.Errorf("%.3f frames beyond the rate in some window, allowed are %d", total.max, Burst)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Delays below a millisecond that the bucket can hold are caught up with: the
+// rate over each second is exact.
+func TestPacerIsExactWithoutStalls(t *testing.T) {
+	rng := testSeed(t)
+	for _, rate := range []Rate{1000, 10_000, 77_777, 100_000, 400_000, 3_000_000} {
+		p := newPacer(t, Config{Rate: rate})
+		slack := min(int64(float64(Burst-p.Batch())/float64(rate)*1e9), stallAfter) - 2
+		now, frames, start := int64(5), 0, int64(5)
+		for second := range 3 {
+			for now < start+int64(time.Second) {
+				if due := p.Next(now); due > now {
+					now = due + rng.Int64N(slack)
+					continue
+				}
+				frames += p.Batch()
+				p.Sent(p.Batch())
+			}
+			want := float64(rate) * float64(second+1)
+			if got := float64(frames); got < want*0.995-Burst || got > want*1.005+Burst {
+				t.Errorf("rate %v: %v frames by second %d, want %v", rate, got, second+1, want)
+			}
+			start += int64(time.Second)
+		}
+		if p.Stalls() != 0 {
+			t.Errorf("rate %v: %d stalls", rate, p.Stalls())
+		}
+	}
+}
+
+func TestPacerStall(t *testing.T) {
+	p := newPacer(t, Config{Rate: 10_000}) // batches of 10, one each millisecond
+	p.Next(0)
+	p.Sent(10)
+	now := int64(time.Hour) // a laptop's lid, a stopped process
+	for range 2 {
+		if due := p.Next(now); due != now {
+			t.Fatalf("due at %d, want now (%d)", due, now)
+		}
+		p.Sent(p.Batch())
+		if due := p.Next(now); due != now+int64(time.Millisecond) {
+			t.Fatalf("after the stall due at %d, want a millisecond after %d", due, now)
+		}
+		now += int64(time.Hour)
+	}
+	if p.Stalls() != 2 {
+		t.Errorf("%d stalls, want 2", p.Stalls())
+	}
+}
+
+func TestPacerSetRate(t *testing.T) {
+	p := newPacer(t, Config{Rate: 1000})
+	if got := p.Batch(); got != 1 {
+		t.Fatalf("batch %d, want 1", got)
+	}
+	p.Next(0)
+	p.Sent(1)
+	p.SetRate(20_000)
+	if due := p.Next(100); due != 100 {
+		t.Errorf("due at %d, want at once under the new rate", due)
+	}
+	if got := p.Batch(); got != 20 {
+		t.Errorf("batch %d, want 20", got)
+	}
+	p.Sent(20)
+	if due := p.Next(101); due != 100+int64(time.Millisecond) {
+		t.Errorf("due at %d, want a millisecond later", due)
+	}
+	p.SetRate(Max)
+	if due := p.Next(102); due != 102 || p.Batch() != Burst {
+		t.Errorf("rate max: due at %d in batches of %d", due, p.Batch())
+	}
+}
+
+func TestPacerConfig(t *testing.T) {
+	for _, c := range []Config{{Rate: 1, Threads: -1}, {Rate: 1, Threads: MaxThreads + 1}, {Rate: 1, Batch: -1}, {Rate: 1, Batch: Burst + 1}, {Rate: Highest + 1}, {}} {
+		if _, err := New(c); err == nil {
+			t.Errorf("%+v: no error", c)
+		}
+	}
+	for _, v := range []struct {
+		config Config
+		want   int
+	}{
+		{Config{Rate: 1}, 1},
+		{Config{Rate: 999}, 1},
+		{Config{Rate: 10_000}, 10},
+		{Config{Rate: 1_000_000}, MaxBatch},
+		{Config{Rate: 1_000_000, Threads: 2}, MaxBatch / 2},
+		{Config{Rate: 1_000_000, Threads: MaxThreads}, 1},
+		{Config{Rate: 1_000_000, Threads: MaxThreads, Batch: Burst}, 2},
+		{Config{Rate: 10, Batch: 64}, 64},
+		{Config{Rate: Max}, Burst},
+		{Config{Rate: Max, Batch: 7}, 7},
+	} {
+		if got := newPacer(t, v.config).Batch(); got != v.want {
+			t.Errorf("%+v: batch %d, want %d", v.config, got, v.want)
+		}
+	}
+}
+
+func TestParseRate(t *testing.T) {
+	for text, want := range map[string]Rate{
+		"1": 1, "10k": 10_000, "10K": 10_000, "1.5M": 1_500_000, "2m": 2_000_000, "1G": 1_000_000_000, "0.5k": 500, "max": Max,
+		"12345": 12345,
+	} {
+		got, err := ParseRate(text)
+		if err != nil || got != want {
+			t.Errorf("ParseRate(%q) = %d, %v; want %d", text, got, err, want)
+		}
+		if again, err := ParseRate(got.String()); err != nil || again != got {
+			t.Errorf("%q reads back as %d, %v", got.String(), again, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "-10k", "k", "1kk", "1e3", "0x10", "NaN", "Inf", "1G1", "2G", "0.0001", "1_000", "ten", "99999999999999999999", "Max", "1 k"} {
+		if got, err := ParseRate(text); err == nil {
+			t.Errorf("ParseRate(%q) = %d, no error", text, got)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pace
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stop ends waits from another goroutine. It is set once and stays set.
+type Stop struct {
+	set atomic.Bool
+	fd  int
+}
+
+// NewStop makes a stop that is not set.
+func NewStop() (*Stop, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("make an eventfd: %w", err)
+	}
+	return &Stop{fd: fd}, nil
+}
+
+// Set ends all waits, now and later.
+func (s *Stop) Set() {
+	if s.set.Swap(true) {
+		return
+	}
+	one := [8]byte{1}
+	// Cannot fail: the counter has room and the descriptor is ours.
+	_, _ = unix.Write(s.fd, one[:])
+}
+
+// IsSet tells whether Set was called.
+func (s *Stop) IsSet() bool { return s.set.Load() }
+
+// Close frees the stop. No wait may be under way.
+func (s *Stop) Close() error { return unix.Close(s.fd) }
+
+// spinBelow is how short a wait must be to be spent looking at the clock
+// rather than sleeping: about what it costs to fall asleep and wake up.
+const spinBelow = 20_000 // ns
+
+// Waiter waits on behalf of one thread, which must be locked to its goroutine
+// for the fine timers that NewWaiter asks for.
+type Waiter struct {
+	clock Clock
+	stop  *Stop
+	poll  [1]unix.PollFd
+}
+
+// NewWaiter makes a waiter and asks the kernel to wake this thread on time:
+// by default it may be 50 microseconds late to save power (prctl(2),
+// PR_SET_TIMERSLACK).
+func NewWaiter(clock Clock, stop *Stop) *Waiter {
+	// Refused, waits are less exact; the pacer copes.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	return &Waiter{clock: clock, stop: stop, poll: [1]unix.PollFd{{Fd: int32(stop.fd), Events: unix.POLLIN}}}
+}
+
+// Now is the waiter's clock.
+func (w *Waiter) Now() int64 { return w.clock.Now() }
+
+// Stopped tells whether waits end early.
+func (w *Waiter) Stopped() bool { return w.stop.IsSet() }
+
+// Until waits until the clock shows at, or the stop is set. It says which: it
+// returns false when stopped.
+func (w *Waiter) Until(at int64) bool {
+	for !w.stop.IsSet() {
+		left := at - w.clock.Now()
+		if left <= 0 {
+			return true
+		}
+		if left < spinBelow {
+			continue
+		}
+		timeout := unix.NsecToTimespec(left)
+		// An interrupted or failed poll only means another look at the clock.
+		_, _ = unix.Ppoll(w.poll[:], &timeout, nil)
+	}
+	return false
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+// Kind is what a probe asks.
+type Kind uint8
+
+// Echo is the echo request (RFC 792).
+const Echo Kind = 0
+
+func (k Kind) String() string {
+	return "echo"
+}
+
+// MaxIndex is the largest index that a probe can carry.
+const MaxIndex = 1<<(64-attemptBits) - 1
+
+// Probe says what to send: one packet to one target. It is what transmitters
+// take.
+type Probe struct {
+	// Index is the target's place in the order, at most MaxIndex.
+	Index uint64
+	// Target is the IPv4 address to probe, in host byte order.
+	Target uint32
+	// Attempt numbers the probes that the target gets, from 1.
+	Attempt uint8
+	// HopLimit is the TTL that the probe is sent with.
+	HopLimit uint8
+	// Kind is what the probe asks.
+	Kind Kind
+}

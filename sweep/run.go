@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"xsweep/internal/route"
+	"xsweep/loader"
+	"xsweep/sweep/pace"
+	"xsweep/sweep/probe"
+	"xsweep/sweep/sink"
+	"xsweep/sweep/target"
+	"xsweep/sweep/transmit"
+)
+
+// StartError is an error that came before the first probe: nothing was sent.
+type StartError struct{ Err error }
+
+func (e *StartError) Error() string { return e.Err.Error() }
+func (e *StartError) Unwrap() error { return e.Err }
+
+// ErrLink says that the device went down, lost its carrier or vanished while
+// the sweep was under way.
+var ErrLink = errors.New("the sweep ended early")
+
+// Run sweeps, hands every record to out, and returns the account of it.
+//
+// The end of ctx stops sending; replies are still waited for during the
+// cooldown. An error that wraps a [StartError] means that nothing was sent and
+// that there is no summary. With any other error the summary is complete, and
+// so it is if [Summary.Check] finds that it does not add up.
+func Run(ctx context.Context, c Config, out sink.Sink) (Summary, error) {
+	plan, err := NewPlan(c)
+	if err != nil {
+		return Summary{}, &StartError{err}
+	}
+	r := &run{config: plan.config, plan: plan}
+	defer r.close()
+	if err := r.prepare(ctx, out); err != nil {
+		return Summary{}, &StartError{err}
+	}
+	r.sweep(ctx)
+	return r.finish()
+}
+
+// run is one sweep under way.
+type run struct {
+	config    Config
+	plan      *Plan
+	route     *route.Plan
+	filter    *loader.Reply
+	clock     pace.Clock
+	stop      *pace.Stop
+	senders   []*sender
+	gate      gate
+	collector *collector
+	link      <-chan route.LinkEvent
+	unwatch   context.CancelFunc
+	before    route.Counters
+
+	// Guarded by the monitor's lock.
+	phase                 Phase
+	started, sendingEnded time.Time
+	last                  loader.ReplyStats
+
+	peak        peak
+	interrupted bool
+
+	causeLock sync.Mutex
+	cause     error // what ended the sweep early, if it was a failure
+}
+
+// prepare does all that comes before the first probe, what may fail most
+// cheaply first.
+func (r *run) prepare(ctx context.Context, out sink.Sink) error {
+	if err := loader.CheckPrivileges(); err != nil {
+		return err
+	}
+	var err error
+	r.route, err = route.Resolve(ctx, route.Request{
+		Targets:    r.config.Targets,
+		Set:        r.plan.selection.Set,
+		Interface:  r.config.Interface,
+		Source:     r.config.Source,
+		GatewayMAC: r.config.GatewayMAC,
+		Raw:        r.config.Tx == TxRaw,
+		Packet:     r.config.Tx == TxPacket,
+	})
+	if err != nil {
+		return err
+	}
+	for _, note := range r.route.Notes {
+		r.config.Notice(note)
+	}
+	r.clock = pace.NewClock()
+	if r.stop, err = pace.NewStop(); err != nil {
+		return err
+	}
+	var key [16]byte
+	rand.Read(key[:]) // never fails: it ends the program instead
+	template, err := r.template(key)
+	if err != nil {
+		return err
+	}
+	if err := r.attach(ctx, key, template.MessageLen()); err != nil {
+		return err
+	}
+	if err := r.openSenders(template); err != nil {
+		return err
+	}
+	r.collector = &collector{
+		clock: r.clock, sink: out,
+		limit: r.config.MaxResults, full: r.stop.Set,
+		fail: r.fail,
+	}
+	r.collector.start(r.filter.Rings())
+	if r.before, err = route.ReadCounters(r.route.Interface.Index); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (r *run) template(key [16]byte) (*probe.Template, error) {
+	c := probe.TemplateConfig{Key: key, Source: r.route.Source, DataLen: dataLen}
+	if r.route.Method == route.Packet {
+		c.SourceMAC, c.NextHop = r.route.Interface.MAC, r.route.NextHop
+	}
+	return probe.NewTemplate(c)
+}
+
+// attach loads the filter, puts it on the device, and waits until the device
+// can send again.
+func (r *run) attach(ctx context.Context, key [16]byte, messageLen int) error {
+	device := r.route.Interface
+	var err error
+	r.filter, err = loader.LoadReply(loader.ReplyConfig{
+		Key:        key,
+		Source:     r.route.Source,
+		Targets:    ranges(r.plan.selection.Set),
+		Attempts:   r.config.Probes,
+		MessageLen: messageLen,
+		BareIP:     device.Type == route.BareIP,
+		RecordAll:  r.config.RecordAll,
+	})
+	if err != nil {
+		return err
+	}
+	mode, err := r.filter.Attach(device.Name, device.Index, r.config.XDP)
+	if err != nil {
+		return err
+	}
+	if r.config.XDP == loader.Auto && mode == loader.Generic && device.Type == route.Ethernet {
+		r.config.Notice(fmt.Sprintf("%s has no native XDP: the reply filter runs in generic mode, which is slower", device.Name))
+	}
+	if err := route.WaitCarrier(ctx, device.Index, CarrierTimeout); err != nil {
+		return fmt.Errorf("%s: after attaching the reply filter: %w", device.Name, err)
+	}
+	watch, unwatch := context.WithCancel(context.Background())
+	r.unwatch = unwatch
+	r.link, err = route.WatchLink(watch, device.Index)
+	return err
+}
+
+func ranges(set target.Set) func(yield func(first, last uint32) bool) {
+	return func(yield func(first, last uint32) bool) {
+		for _, r := range set.Ranges() {
+			if !yield(uint32(r.First), uint32(r.Last)) {
+				return
+			}
+		}
+	}
+}
+
+// openSenders starts the sending threads, which open their transmitters and
+// wait at the gate.
+func (r *run) openSenders(template *probe.Template) error {
+	r.gate.begin = make(chan struct{})
+	for thread := range r.config.Threads {
+		s := &sender{plan: r.plan, skips: &r.route.Skips, thread: thread, reasons: map[route.Reason]uint64{}, fail: r.fail}
+		r.senders = append(r.senders, s)
+		r.gate.ready.Add(1)
+		r.gate.done.Add(1)
+		go s.work(&r.gate, func(w *pace.Waiter) (transmit.Transmitter, error) { return r.openTransmitter(template, w) }, r.clock, r.stop)
+	}
+	r.gate.ready.Wait()
+	for _, s := range r.senders {
+		if s.err != nil {
+			return s.err
+		}
+	}
+	return nil
+}
+
+func (r *run) openTransmitter(template *probe.Template, w *pace.Waiter) (transmit.Transmitter, error) {
+	device := r.route.Interface
+	c := transmit.Config{
+		Device: device.Name, Index: device.Index, BindToDevice: device.Type != route.Loopback,
+		Template: template, Pace: r.config.pace(), Waiter: w,
+	}
+	if r.route.Method == route.Packet {
+		return transmit.NewPacket(c)
+	}
+	return transmit.NewRaw(c)
+}
+
+// fail stops the sweep for an error. The first one is kept.
+func (r *run) fail(err error) {
+	r.causeLock.Lock()
+	defer r.causeLock.Unlock()
+	if r.cause == nil {
+		r.cause = err
+	}
+	r.stop.Set()
+}
+
+func (r *run) failure() error {
+	r.causeLock.Lock()
+	defer r.causeLock.Unlock()
+	return r.cause
+}
+
+// enter begins a phase.
+func (r *run) enter(p Phase) time.Time {
+	m := r.config.Monitor
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	switch p {
+	case Sending:
+		r.started = now
+		m.run = r
+	case CoolingDown:
+		r.sendingEnded = now
+	}
+	r.phase = p
+	return now
+}
+
+// sweep sends, then waits for what is late.
+func (r *run) sweep(ctx context.Context) {
+	r.peak.at = r.enter(Sending)
+	close(r.gate.begin)
+	sent := make(chan struct{})
+	go func() {
+		r.gate.done.Wait()
+		close(sent)
+	}()
+	var runtime <-chan time.Time
+	if r.config.MaxRuntime > 0 {
+		timer := time.NewTimer(r.config.MaxRuntime)
+		defer timer.Stop()
+		runtime = timer.C
+	}
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	interrupt, link := ctx.Done(), r.link
+	for sending := true; sending; {
+		select {
+		case <-sent:
+			sending = false
+		case <-interrupt:
+			r.interrupted = true
+			interrupt = nil
+			r.stop.Set()
+		case <-runtime:
+			r.stop.Set()
+		case event, open := <-link:
+			if !open {
+				link = nil
+				continue
+			}
+			r.linkChanged(event)
+		case now := <-second.C:
+			p := r.config.Monitor.Progress()
+			r.peak.add(now, p.Accepted)
+		}
+	}
+	r.enter(CoolingDown)
+	cooldown := time.NewTimer(r.config.Cooldown)
+	defer cooldown.Stop()
+	for r.failure() == nil {
+		select {
+		case <-cooldown.C:
+			return
+		case <-r.config.SkipCooldown:
+			return
+		case <-interrupt:
+			r.interrupted = true
+			interrupt = nil
+		case event, open := <-link:
+			if !open {
+				link = nil
+				continue
+			}
+			r.linkChanged(event)
+		}
+	}
+}
+
+// linkChanged ends the sweep when the device can no longer send or receive.
+func (r *run) linkChanged(event route.LinkEvent) {
+	name := r.route.Interface.Name
+	switch {
+	case event.Err != nil:
+		r.fail(fmt.Errorf("%w: %s cannot be watched: %w", ErrLink, name, event.Err))
+	case event.State != route.LinkUp:
+		r.fail(fmt.Errorf("%w: %s is %s: bring it up and sweep again", ErrLink, name, linkWords(event.State)))
+	}
+}
+
+func linkWords(s route.LinkState) string {
+	switch s {
+	case route.LinkNoCarrier:
+		return "without carrier"
+	case route.LinkRemoved:
+		return "gone"
+	}
+	return s.String()
+}
+
+// close frees everything, however far the run has come.
+func (r *run) close() {
+	if r.stop != nil {
+		r.stop.Set()
+	}
+	if r.gate.begin != nil && r.phase == Preparing {
+		r.gate.abort.Store(true)
+		close(r.gate.begin)
+	}
+	r.gate.done.Wait()
+	r.config.Monitor.release(r)
+	for _, s := range r.senders {
+		if s.tx != nil {
+			_ = s.tx.Close() // nothing is lost: sockets only send
+		}
+	}
+	if r.unwatch != nil {
+		r.unwatch()
+		for range r.link { // until the watcher has ended
+		}
+	}
+	if r.filter != nil {
+		_ = r.filter.Close()
+		if r.collector != nil {
+			r.collector.readers.Wait()
+		}
+	}
+	if r.stop != nil {
+		_ = r.stop.Close()
+	}
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"xsweep/internal/route"
+	"xsweep/sweep/pace"
+	"xsweep/sweep/probe"
+	"xsweep/sweep/transmit"
+)
+
+// sender is one sending thread. Of n threads, thread t sends the targets
+// t, t+n, t+2n, ... of the shard: no thread needs to know of the others.
+type sender struct {
+	plan    *Plan
+	skips   *route.Skips
+	thread  int
+	tx      transmit.Transmitter
+	waiter  *pace.Waiter
+	probes  []probe.Probe
+	fail    func(error)   // ends the sweep
+	skipped atomic.Uint64 // probes
+
+	// Read when the thread has ended.
+	swept   uint64                  // targets that got a probe
+	reasons map[route.Reason]uint64 // skipped targets
+	err     error                   // why its transmitter could not be made
+	open    atomic.Bool             // tx can be asked for counts
+}
+
+// counts is the transmitter's account.
+func (s *sender) counts() transmit.Counts {
+	if !s.open.Load() {
+		return transmit.Counts{}
+	}
+	return s.tx.Counts()
+}
+
+// gate is where the sending threads wait until all of them, and all else, is
+// ready. Each opens its transmitter on its own thread before.
+type gate struct {
+	ready sync.WaitGroup // each thread has its transmitter, or an error
+	begin chan struct{}  // closed to let them go
+	done  sync.WaitGroup
+	abort atomic.Bool // set before begin: end at once
+}
+
+// work is the life of a thread.
+func (s *sender) work(g *gate, open func(*pace.Waiter) (transmit.Transmitter, error), clock pace.Clock, stop *pace.Stop) {
+	defer g.done.Done()
+	// Locked and not unlocked: timer slack was changed, so the thread ends
+	// with its goroutine.
+	runtime.LockOSThread()
+	s.waiter = pace.NewWaiter(clock, stop)
+	s.tx, s.err = open(s.waiter)
+	if s.err == nil {
+		s.open.Store(true)
+	}
+	g.ready.Done()
+	<-g.begin
+	if s.err != nil || g.abort.Load() {
+		return
+	}
+	if err := s.send(); err != nil && !errors.Is(err, transmit.ErrStopped) {
+		s.fail(err)
+	}
+}
+
+// send makes a pass over the order for each attempt. A pass begins at the
+// probe interval after the last one at the earliest: since all passes go in
+// the same order at the same pace, that keeps any two probes to one target
+// apart.
+func (s *sender) send() error {
+	config := &s.plan.config
+	s.probes = make([]probe.Probe, 0, pace.Burst)
+	passStart := s.waiter.Now()
+	for attempt := 1; attempt <= config.Probes; attempt++ {
+		if attempt > 1 {
+			passStart += int64(config.ProbeInterval)
+			if !s.waiter.Until(passStart) {
+				return transmit.ErrStopped
+			}
+			passStart = s.waiter.Now()
+		}
+		if err := s.pass(uint8(attempt), uint64(config.Threads)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pass sends one probe to each of the thread's targets.
+func (s *sender) pass(attempt uint8, threads uint64) error {
+	targets := s.plan.Len()
+	batch := s.tx.Batch()
+	for k := uint64(s.thread); k < targets; k += threads {
+		addr, index := s.plan.At(k)
+		if reason := s.skips.Reason(addr); reason != route.Send {
+			s.skip(reason, attempt)
+			// A long run of skipped targets must not delay a stop.
+			if s.waiter.Stopped() {
+				return transmit.ErrStopped
+			}
+			continue
+		}
+		s.probes = append(s.probes, probe.Probe{
+			Index: index, Target: uint32(addr), Attempt: attempt, HopLimit: s.plan.config.HopLimit, Kind: probe.Echo,
+		})
+		if len(s.probes) >= batch {
+			if err := s.flush(attempt); err != nil {
+				return err
+			}
+			batch = s.tx.Batch()
+		}
+	}
+	return s.flush(attempt)
+}
+
+func (s *sender) skip(reason route.Reason, attempt uint8) {
+	s.skipped.Add(1)
+	if attempt == 1 {
+		s.reasons[reason]++
+	}
+}
+
+func (s *sender) flush(attempt uint8) error {
+	if len(s.probes) == 0 {
+		return nil
+	}
+	handed, err := s.tx.Send(s.probes)
+	if attempt == 1 {
+		s.swept += uint64(handed)
+	}
+	s.probes = s.probes[:0]
+	return err
+}
+
+// errnoName is an errno as the summary names it.
+func errnoName(errno unix.Errno) string {
+	if name := unix.ErrnoName(errno); name != "" {
+		return name
+	}
+	return "errno " + errno.Error()
+}
+
+// peak finds the largest rate over about a second among readings of a counter.
+type peak struct {
+	at    time.Time
+	count uint64
+	rate  float64
+}
+
+func (p *peak) add(now time.Time, count uint64) {
+	if elapsed := now.Sub(p.at); elapsed > 0 {
+		p.rate = max(p.rate, float64(count-p.count)/elapsed.Seconds())
+	}
+	p.at, p.count = now, count
+}

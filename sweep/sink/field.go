@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sink
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"xsweep/sweep/reply"
+)
+
+// Field is a column of a record.
+type Field uint8
+
+// The fields, in the order in which they are written by default.
+const (
+	Time      Field = iota // when it arrived: RFC 3339 with nanoseconds, UTC
+	Addr                   // the target that the probe was for
+	From                   // who sent the reply
+	Kind                   // echo-reply
+	Type                   // ICMP type as on the wire
+	Code                   // ICMP code as on the wire
+	Reason                 // the code in words; empty for positive replies
+	TTL                    // hop limit of the reply as it arrived
+	Hops                   // estimated hops back
+	OS                     // family that the initial TTL suggests
+	RTT                    // nanoseconds
+	Size                   // bytes of ICMP message
+	Attempt                // which probe this answers, from 1
+	Duplicate              // true from the second reply on
+	numFields
+)
+
+// fieldTable says how each field is named and written. append adds the value
+// and reports false, having added nothing, where it is unknown.
+var fieldTable = [numFields]struct {
+	name   string
+	quoted bool // in JSON
+	append func(b []byte, r *reply.Record) ([]byte, bool)
+}{
+	Time: {"time", true, func(b []byte, r *reply.Record) ([]byte, bool) {
+		return r.Time.AppendFormat(b, "2006-01-02T15:04:05.000000000Z07:00"), true
+	}},
+	Addr:   {"addr", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.Addr.AppendTo(b), true }},
+	From:   {"from", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.From.AppendTo(b), true }},
+	Kind:   {"kind", true, func(b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.Kind.String()...), true }},
+	Type:   {"type", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Type)), true }},
+	Code:   {"code", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Code)), true }},
+	Reason: {"reason", true, func(b []byte, _ *reply.Record) ([]byte, bool) { return b, false }},
+	TTL:    {"ttl", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.TTL)), true }},
+	Hops:   {"hops", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Hops())), true }},
+	OS:     {"os", true, func(b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.OS()...), r.OS() != "" }},
+	RTT: {"rtt", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+		if r.RTT == reply.RTTUnknown {
+			return b, false
+		}
+		return strconv.AppendInt(b, int64(r.RTT/time.Nanosecond), 10), true
+	}},
+	Size: {"size", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Size)), true }},
+	Attempt: {"attempt", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+		if r.Attempt == 0 {
+			return b, false
+		}
+		return appendUint(b, uint64(r.Attempt)), true
+	}},
+	Duplicate: {"duplicate", false, func(b []byte, r *reply.Record) ([]byte, bool) { return strconv.AppendBool(b, r.Duplicate), true }},
+}
+
+func appendUint(b []byte, v uint64) []byte { return strconv.AppendUint(b, v, 10) }
+
+// String is the field's name: CSV header and JSON key.
+func (f Field) String() string { return fieldTable[f].name }
+
+func (f Field) append(b []byte, r *reply.Record) ([]byte, bool) { return fieldTable[f].append(b, r) }
+
+// AllFields are all columns in their order.
+func AllFields() []Field {
+	fields := make([]Field, numFields)
+	for i := range fields {
+		fields[i] = Field(i)
+	}
+	return fields
+}
+
+// FieldNames are the names of all columns in their order.
+func FieldNames() []string {
+	names := make([]string, numFields)
+	for i := range names {
+		names[i] = Field(i).String()
+	}
+	return names
+}
+
+// ParseFields reads a comma-separated list of field names.
+func ParseFields(text string) ([]Field, error) {
+	var fields []Field
+	for name := range strings.SplitSeq(text, ",") {
+		field, err := parseField(strings.TrimSpace(name))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range fields {
+			if f == field {
+				return nil, fmt.Errorf("field %q is named twice", name)
+			}
+		}
+		fields = append(fields, field)
+	}
+	return fields, nil
+}
+
+func parseField(name string) (Field, error) {
+	for f := range numFields {
+		if f.String() == name {
+			return f, nil
+		}
+	}
+	return 0, fmt.Errorf("field %q: must be one of %s", name, strings.Join(FieldNames(), ", "))
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"xsweep/sweep/pace"
+	"xsweep/sweep/reply"
+	"xsweep/sweep/sink"
+)
+
+// Summary is a sweep's account. docs/accounting.md defines every key.
+type Summary struct {
+	Version     string         `json:"version"`
+	Command     []string       `json:"command"`
+	Config      map[string]any `json:"config"`
+	Seed        uint64         `json:"seed"`
+	Started     time.Time      `json:"started"`
+	Ended       time.Time      `json:"ended"`
+	Interrupted bool           `json:"interrupted"`
+	// Error says what ended the sweep early; empty if nothing did.
+	Error string `json:"error,omitempty"`
+
+	Targets TargetCounts                 `json:"targets"`
+	Probes  ProbeCounts                  `json:"probes"`
+	Packets PacketCounts                 `json:"packets"`
+	Records RecordCounts                 `json:"records"`
+	Devices map[string]DeviceCounts      `json:"devices"`
+	Rate    RateCounts                   `json:"rate"`
+	RTT     reply.RTT                    `json:"rtt"`
+	TTL     map[string]uint64            `json:"ttl"`
+	Kinds   map[string]map[string]uint64 `json:"kinds"`
+}
+
+// TargetCounts counts distinct addresses.
+type TargetCounts struct {
+	Named       uint64            `json:"named"`
+	Excluded    uint64            `json:"excluded"`
+	Special     uint64            `json:"special"`
+	OtherShards uint64            `json:"other_shards"`
+	Skipped     map[string]uint64 `json:"skipped"`
+	Swept       uint64            `json:"swept"`
+	Unprobed    uint64            `json:"unprobed"`
+	Answered    uint64            `json:"answered"`
+	ErrorsOnly  uint64            `json:"errors_only"`
+	Silent      uint64            `json:"silent"`
+}
+
+// ProbeCounts counts probes from plan to device.
+type ProbeCounts struct {
+	Due      uint64            `json:"due"`
+	Handed   uint64            `json:"handed"`
+	Unsent   map[string]uint64 `json:"unsent"`
+	Accepted uint64            `json:"accepted"`
+	Refused  map[string]uint64 `json:"refused"`
+	Retries  uint64            `json:"retries"`
+}
+
+// PacketCounts counts what the reply filter saw.
+type PacketCounts struct {
+	Judged   uint64            `json:"judged"`
+	Verdicts map[string]uint64 `json:"verdicts"`
+}
+
+// RecordCounts counts records from the filter to the sinks.
+type RecordCounts struct {
+	Offered    uint64        `json:"offered"`
+	Emitted    uint64        `json:"emitted"`
+	Lost       uint64        `json:"lost"`
+	Suppressed uint64        `json:"suppressed"`
+	Sinks      []sink.Counts `json:"sinks"`
+}
+
+// DeviceCounts is what a device counted during the sweep. Unexplained is what
+// it sent beyond the accepted probes: other programs' frames.
+type DeviceCounts struct {
+	Tx          uint64 `json:"tx"`
+	Rx          uint64 `json:"rx"`
+	TxDropped   uint64 `json:"tx_dropped"`
+	Unexplained int64  `json:"unexplained"`
+}
+
+// RateCounts is in packets per second. Asked is "max" where no number was
+// asked for.
+type RateCounts struct {
+	Asked      any     `json:"asked"`
+	Mean       float64 `json:"mean"`
+	PeakSecond float64 `json:"peak_second"`
+	Stalls     uint64  `json:"stalls"`
+}
+
+// askedRate is how the summary shows a rate.
+func askedRate(r pace.Rate) any {
+	if r == pace.Max {
+		return "max"
+	}
+	return uint64(r)
+}
+
+// Check compares the counters by every identity of docs/accounting.md and
+// returns an error that names each one that does not hold.
+func (s *Summary) Check() error {
+	var errs []error
+	equal := func(name string, left, right uint64) {
+		if left != right {
+			errs = append(errs, fmt.Errorf("%s: %d is not %d", name, left, right))
+		}
+	}
+	t, p, r := &s.Targets, &s.Probes, &s.Records
+	equal("targets: named = excluded + special + other_shards + skipped + swept + unprobed",
+		t.Named, t.Excluded+t.Special+t.OtherShards+total(t.Skipped)+t.Swept+t.Unprobed)
+	equal("targets: swept = answered + errors_only + silent", t.Swept, t.Answered+t.ErrorsOnly+t.Silent)
+	equal("probes: due = handed + unsent", p.Due, p.Handed+total(p.Unsent))
+	equal("probes: handed = accepted + refused", p.Handed, p.Accepted+total(p.Refused))
+	equal("packets: judged = sum of all verdicts", s.Packets.Judged, total(s.Packets.Verdicts))
+	offered := s.Packets.Verdicts["first"]
+	if s.recordsAll() {
+		offered += s.Packets.Verdicts["repeat"] + s.Packets.Verdicts["duplicate"]
+	}
+	equal("records: offered = first + (repeat, duplicate if asked)", r.Offered, offered)
+	equal("records: offered = emitted + lost + suppressed", r.Offered, r.Emitted+r.Lost+r.Suppressed)
+	for _, c := range r.Sinks {
+		equal(fmt.Sprintf("sink %s: emitted = written + filtered + beyond_limit + failed", c.Path),
+			r.Emitted, c.Written+c.Filtered+c.BeyondLimit+c.Failed)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the counters do not add up, please report this: %w", errors.Join(errs...))
+}
+
+func (s *Summary) recordsAll() bool {
+	all, _ := s.Config["all"].(bool)
+	return all
+}
+
+// Losses says in words what the sweep lost for good: records, results, or
+// probes that the device refused. It is empty if nothing was.
+func (s *Summary) Losses() []string {
+	var losses []string
+	if n := total(s.Probes.Refused); n > 0 {
+		losses = append(losses, fmt.Sprintf("%d probes were refused by the device (%s)", n, describeCounts(s.Probes.Refused)))
+	}
+	if n := s.Packets.Verdicts["record_lost"]; n > 0 {
+		losses = append(losses, fmt.Sprintf("%d replies were lost: the record ring was full", n))
+	}
+	if n := s.Records.Lost; n > 0 {
+		losses = append(losses, fmt.Sprintf("%d records were lost between kernel and program", n))
+	}
+	for _, c := range s.Records.Sinks {
+		if c.Failed > 0 {
+			losses = append(losses, fmt.Sprintf("%d records could not be written to %s", c.Failed, c.Path))
+		}
+	}
+	return losses
+}
+
+// JSON gives the summary as indented JSON with a line feed at its end.
+func (s *Summary) JSON() ([]byte, error) {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the summary: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+func total(counts map[string]uint64) uint64 {
+	var n uint64
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// describeCounts lists counts by name: "ENOBUFS 3, EPERM 1".
+func describeCounts(counts map[string]uint64) string {
+	var text string
+	for i, name := range slices.Sorted(maps.Keys(counts)) {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s %d", name, counts[name])
+	}
+	return text
+}
