@@ -79,6 +79,12 @@ func (r *run) progress() Progress {
 	if r.phase == CoolingDown {
 		p.CooldownLeft = max(r.config.Cooldown-now.Sub(r.sendingEnded), 0)
 	}
+	// Replies before probes, so that no reply seems to come before its probe.
+	if r.phase != Done {
+		if stats, err := r.filter.Stats(); err == nil {
+			r.last = stats
+		}
+	}
 	for _, s := range r.senders {
 		c := s.counts()
 		p.Accepted += c.Accepted
@@ -88,11 +94,6 @@ func (r *run) progress() Progress {
 		p.Skipped += s.skipped.Load()
 	}
 	p.Handed = p.Accepted + p.Refused
-	if r.phase != Done {
-		if stats, err := r.filter.Stats(); err == nil {
-			r.last = stats
-		}
-	}
 	p.Judged = r.last.Judged
 	p.First = r.last.Verdicts[loader.First]
 	p.Repeat = r.last.Verdicts[loader.Repeat]

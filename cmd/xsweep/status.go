@@ -142,7 +142,7 @@ func statusLine(last, now sweep.Progress) string {
 	fmt.Fprintf(&b, "%s %.0f%%", clock(now.Elapsed), 100*share)
 	switch {
 	case now.Phase == sweep.CoolingDown:
-		fmt.Fprintf(&b, " (cooldown, %s left)", clock(now.CooldownLeft+time.Second/2))
+		fmt.Fprintf(&b, " (cooldown, %s left)", clock(now.CooldownLeft))
 	case done > 0:
 		left := time.Duration(float64(now.SendingFor) * (1 - share) / share)
 		fmt.Fprintf(&b, " (%s left)", clock(left))
@@ -169,9 +169,10 @@ func statusLine(last, now sweep.Progress) string {
 	return b.String()
 }
 
-// clock shows a duration as minutes and seconds, hours where there are any.
+// clock shows a duration, to the nearest second, as minutes and seconds, and
+// hours where there are any.
 func clock(d time.Duration) string {
-	s := int64(d / time.Second)
+	s := int64(d.Round(time.Second) / time.Second)
 	if s >= 3600 {
 		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 	}
