@@ -17,7 +17,6 @@ import (
 // until the sweep has begun to write, and one that was not there is removed
 // again if it never began.
 type outputFile struct {
-	name    string // for errors
 	w       io.Writer
 	file    *os.File // nil for standard output
 	created bool
@@ -27,7 +26,7 @@ type outputFile struct {
 
 func openOutput(env *environment, path string) (*outputFile, error) {
 	if path == "-" {
-		return &outputFile{name: "standard output", w: env.stdout, begun: true}, nil
+		return &outputFile{w: env.stdout, begun: true}, nil
 	}
 	_, err := os.Stat(path)
 	created := errors.Is(err, fs.ErrNotExist)
@@ -35,7 +34,7 @@ func openOutput(env *environment, path string) (*outputFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write results: %w", err)
 	}
-	return &outputFile{name: path, w: file, file: file, created: created}, nil
+	return &outputFile{w: file, file: file, created: created}, nil
 }
 
 func (o *outputFile) Write(b []byte) (int, error) {
@@ -64,9 +63,8 @@ func (o *outputFile) close() error {
 		return nil
 	}
 	o.closed = true
-	err := errors.Join(o.begin(), o.file.Close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", o.name, err)
+	if err := errors.Join(o.begin(), o.file.Close()); err != nil {
+		return fmt.Errorf("results: %w", err)
 	}
 	return nil
 }
@@ -109,7 +107,7 @@ func openSummary(env *environment, path string) (*summaryFile, error) {
 	}
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return nil, fmt.Errorf("write the summary to %s: %w", path, err)
+		return nil, fmt.Errorf("write the summary: %w", err)
 	}
 	return &summaryFile{path: path, w: temp, temp: temp}, nil
 }
@@ -133,7 +131,7 @@ func (f *summaryFile) write(s *sweep.Summary) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("write the summary to %s: %w", f.path, err)
+		return fmt.Errorf("summary: %w", err)
 	}
 	return nil
 }

@@ -135,14 +135,24 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 	if c.Rate == 0 {
 		return errors.New("--rate: must be at least 1")
 	}
-	if c.Probes < 1 {
-		return fmt.Errorf("--probes %d: must be 1 to %d", c.Probes, loader.MaxAttempts)
+	for _, n := range []struct {
+		flag            string
+		value, min, max int
+	}{
+		{"probes", c.Probes, 1, loader.MaxAttempts},
+		{"tx-threads", c.Threads, 1, pace.MaxThreads},
+		{"batch", c.Batch, 0, pace.Burst},
+	} {
+		if n.value < n.min || n.value > n.max {
+			return fmt.Errorf("--%s %d: must be %d to %d", n.flag, n.value, n.min, n.max)
+		}
 	}
-	if c.Threads < 1 {
-		return fmt.Errorf("--tx-threads %d: must be 1 to %d", c.Threads, pace.MaxThreads)
-	}
-	if f.cooldown < 0 {
-		return fmt.Errorf("--cooldown %v: must not be negative", f.cooldown)
+	for flag, d := range map[string]time.Duration{
+		"cooldown": f.cooldown, "probe-interval": c.ProbeInterval, "max-runtime": c.MaxRuntime,
+	} {
+		if d < 0 {
+			return fmt.Errorf("--%s %v: must not be negative", flag, d)
+		}
 	}
 	if c.Cooldown = f.cooldown; c.Cooldown == 0 {
 		c.Cooldown = -1 // none, where zero would mean the default
@@ -336,13 +346,13 @@ func printTargets(w *outputFile, plan *sweep.Plan) error {
 		buffer = append(addr.AppendTo(buffer), '\n')
 		if len(buffer) >= flushAt {
 			if _, err := w.Write(buffer); err != nil {
-				return fmt.Errorf("write %s: %w", w.name, err)
+				return fmt.Errorf("targets: %w", err)
 			}
 			buffer = buffer[:0]
 		}
 	}
 	if _, err := w.Write(buffer); err != nil {
-		return fmt.Errorf("write %s: %w", w.name, err)
+		return fmt.Errorf("targets: %w", err)
 	}
 	return nil
 }

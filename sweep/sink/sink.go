@@ -86,7 +86,7 @@ func (w *Writer) Write(records []reply.Record) error {
 	}
 	n, err := w.w.Write(w.buffer)
 	if err != nil {
-		w.err = fmt.Errorf("write %s: %w", w.config.Path, err)
+		w.err = fmt.Errorf("results: %w", err)
 	}
 	// What was written only in part counts as not written.
 	lines := uint64(bytes.Count(w.buffer[:n], newline))
