@@ -79,17 +79,19 @@ struct {
  * METER_FRAME, each nanosecond takes meter_rate away. Its maximum is the
  * maximum, over all windows that begin and end with a frame, of
  * frames - rate * length. */
-#define METER_FRAME 1000000000ULL
-#define METER_BINS 128
+#define METER_SECOND 1000000000ULL /* ns */
+#define METER_FRAME METER_SECOND
+#define METER_BINS 128 /* a power of two, so that a mask bounds it */
 
 struct meter {
 	struct bpf_spin_lock lock;
-	__u32 unused;
+	__u32 bin;
 	__u64 frames;
 	__u64 first_ns; /* CLOCK_MONOTONIC */
 	__u64 last_ns;
 	__u64 level;
 	__u64 max_level;
+	__u64 bin_end_ns;
 	__u64 seconds[METER_BINS]; /* frames in each second since first_ns; the last bin takes the rest */
 };
 
@@ -165,7 +167,7 @@ static __always_inline void measure(__u64 now)
 {
 	__u32 zero = 0;
 	struct meter *m = bpf_map_lookup_elem(&meter, &zero);
-	__u64 rate = meter_rate, second;
+	__u64 rate = meter_rate;
 
 	if (!m || !rate)
 		return;
@@ -173,22 +175,30 @@ static __always_inline void measure(__u64 now)
 	if (!m->frames++) {
 		m->first_ns = now;
 		m->last_ns = now;
+		m->bin_end_ns = now + METER_SECOND;
 	}
 	/* CPUs can reach the lock in another order than they read the clock. */
 	if (now > m->last_ns) {
 		__u64 passed = now - m->last_ns;
 
-		/* The product would overflow only where it is not needed. */
-		m->level = passed > m->level / rate ? 0 : m->level - passed * rate;
+		/* The product must not overflow (a rate is at most 10^9), and
+		 * divisions are slow: only the end of a long silence takes one. */
+		if (passed >> 34)
+			m->level = passed > m->level / rate ? 0 : m->level - passed * rate;
+		else
+			m->level = passed * rate > m->level ? 0 : m->level - passed * rate;
 		m->last_ns = now;
+		if (now >= m->bin_end_ns) {
+			__u64 second = (now - m->first_ns) / METER_SECOND;
+
+			m->bin = second < METER_BINS ? second : METER_BINS - 1;
+			m->bin_end_ns = m->first_ns + (second + 1) * METER_SECOND;
+		}
 	}
 	m->level += METER_FRAME;
 	if (m->level > m->max_level)
 		m->max_level = m->level;
-	second = (m->last_ns - m->first_ns) / 1000000000;
-	if (second >= METER_BINS)
-		second = METER_BINS - 1;
-	m->seconds[second]++;
+	m->seconds[m->bin & (METER_BINS - 1)]++;
 	bpf_spin_unlock(&m->lock);
 }
 

@@ -183,6 +183,40 @@ func TestMeter(t *testing.T) {
 	}
 }
 
+// Frames fall into the second in which they arrive.
+func TestMeterSeconds(t *testing.T) {
+	s := load(t, Config{Responder: Sink, MeterRate: 1})
+	frame := echoRequest(0xf0000000, 0)
+	deadline := time.Now().Add(patience)
+	for {
+		for range 1000 {
+			s.run(t, frame)
+		}
+		before, err := s.meter()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no second ends: %+v", before)
+		}
+		if len(before.Seconds) < 2 {
+			continue
+		}
+		s.run(t, frame)
+		after, err := s.meter()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := slices.Clone(before.Seconds)
+		want = append(want, make([]uint64, len(after.Seconds)-len(want))...)
+		want[len(want)-1]++
+		if diff := cmp.Diff(want, after.Seconds); diff != "" || want[0] < 1000 {
+			t.Errorf("frames by second after one more (-want +got):\n%s", diff)
+		}
+		return
+	}
+}
+
 // A meter faster than any sender never has more than the frame that comes.
 func TestMeterDrains(t *testing.T) {
 	l := start(t, Config{Responder: Sink, MeterRate: maxMeterRate, InPlace: true})
@@ -199,7 +233,7 @@ func TestMeterDrains(t *testing.T) {
 func TestMeterLayout(t *testing.T) {
 	s := load(t, Config{})
 	var v meterValue
-	if got, want := int(s.objects.Meter.ValueSize()), 4+4+5*8+len(v.Seconds)*8; got != want {
+	if got, want := int(s.objects.Meter.ValueSize()), 4+4+6*8+len(v.Seconds)*8; got != want {
 		t.Errorf("struct meter has %d bytes in C, %d in Go", got, want)
 	}
 }

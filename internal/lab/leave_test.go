@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,6 +37,7 @@ func startLab(t *testing.T, name string, argv ...string) *child {
 	labtest.Kernel(t)
 	c := &child{Cmd: exec.Command("/proc/self/exe", append([]string{name}, argv...)...)}
 	c.Env, c.Stderr = helper("lab"), os.Stderr
+	c.SysProcAttr = dieWithTest(&syscall.SysProcAttr{})
 	stdin, err1 := c.StdinPipe()
 	stdout, err2 := c.StdoutPipe()
 	if err := errors.Join(err1, err2, c.Start()); err != nil {
@@ -47,6 +49,14 @@ func startLab(t *testing.T, name string, argv ...string) *child {
 		_ = c.Wait()
 	})
 	return c
+}
+
+// dieWithTest has a process killed when the test's goroutine ends, also by a
+// panic or a time-out, after which no clean-up runs.
+func dieWithTest(attr *syscall.SysProcAttr) *syscall.SysProcAttr {
+	runtime.LockOSThread() // for good: Pdeathsig is about the thread
+	attr.Pdeathsig = unix.SIGKILL
+	return attr
 }
 
 // line returns the next line of output.

@@ -143,10 +143,11 @@ const meterFrame = 1_000_000_000
 
 // meterValue is struct meter of bpf/simnet.bpf.c.
 type meterValue struct {
-	Lock, Unused    uint32
+	Lock, Bin       uint32
 	Frames          uint64
 	FirstNs, LastNs uint64
 	Level, MaxLevel uint64
+	BinEndNs        uint64
 	Seconds         [128]uint64
 }
 

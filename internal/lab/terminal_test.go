@@ -47,7 +47,7 @@ func TestTerminal(t *testing.T) {
 	c := exec.Command("/proc/self/exe", "report", "/proc/self/exe")
 	c.Env = helper("lab")
 	c.Stdin, c.Stdout, c.Stderr = slave, slave, slave
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	c.SysProcAttr = dieWithTest(&syscall.SysProcAttr{Setsid: true, Setctty: true})
 	if err := errors.Join(c.Start(), slave.Close()); err != nil {
 		t.Fatal(err)
 	}

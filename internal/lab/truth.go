@@ -8,9 +8,9 @@ import (
 	"xsweep/sweep/target"
 )
 
-// skipped is what a sweep inside the lab does not probe: its own address,
-// network and broadcast address of its link, what belongs to the loopback
-// device, and the limited broadcast address.
+// skipped is what a sweep inside the lab does not find behind lab0: its own
+// address, network and broadcast address of its link, the limited broadcast
+// address, and 127.0.0.0/8, which the sender's own stack answers for.
 var skipped = target.NewSet(
 	target.Range{First: linkNetwork, Last: SenderAddr},
 	target.Range{First: linkBroadcast, Last: linkBroadcast},
