@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"xsweep/internal/si"
 	"xsweep/sweep"
 )
 
@@ -155,7 +156,7 @@ func statusLine(last, now sweep.Progress) string {
 	if now.SendingFor > 0 {
 		average = float64(now.Accepted) / now.SendingFor.Seconds()
 	}
-	fmt.Fprintf(&b, "; send: %d %sp/s (%sp/s avg)", now.Accepted, si(rate), si(average))
+	fmt.Fprintf(&b, "; send: %d %s (%s avg)", now.Accepted, si.Short(rate, "p/s"), si.Short(average, "p/s"))
 	fmt.Fprintf(&b, "; recv: %d first", now.First)
 	if now.Handed > 0 {
 		fmt.Fprintf(&b, "; hitrate: %.2f%%", 100*float64(now.First)/float64(now.Handed))
@@ -177,17 +178,4 @@ func clock(d time.Duration) string {
 		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 	}
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
-}
-
-// si shows a number with three digits and a k, M or G.
-func si(v float64) string {
-	for _, unit := range []struct {
-		factor float64
-		suffix string
-	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if v >= unit.factor {
-			return fmt.Sprintf("%.3g %s", v/unit.factor, unit.suffix)
-		}
-	}
-	return fmt.Sprintf("%.0f ", v)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"xsweep/internal/si"
 	"xsweep/sweep"
 )
 
@@ -32,7 +33,7 @@ func printSummary(w io.Writer, s *sweep.Summary) {
 	left = appendCount(left, t.OtherShards, "in other shards")
 	left = appendCount(left, t.Unprobed, "not reached")
 	line(w, "left out", left)
-	sent := []string{fmt.Sprintf("%d sent at %sp/s (peak %sp/s)", p.Accepted, si(s.Rate.Mean), si(s.Rate.PeakSecond))}
+	sent := []string{fmt.Sprintf("%d sent at %s (peak %s)", p.Accepted, si.Short(s.Rate.Mean, "p/s"), si.Short(s.Rate.PeakSecond, "p/s"))}
 	if len(p.Refused) > 0 {
 		sent = append(sent, "refused: "+strings.Join(counts(p.Refused), ", "))
 	}

@@ -7,8 +7,8 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
+
+	"xsweep/internal/si"
 )
 
 // flagValue is a flag read by a function: pflag.Value for any type.
@@ -31,25 +31,9 @@ func (v flagValue[T]) Set(text string) error {
 
 // parseCount reads a whole number with an optional k, M or G.
 func parseCount(text string) (uint64, error) {
-	const accepted = "must be a whole number, such as 500 or 10k"
-	number, factor := text, 1.0
-	if i := len(text) - 1; i >= 0 {
-		switch text[i] {
-		case 'k', 'K':
-			number, factor = text[:i], 1e3
-		case 'm', 'M':
-			number, factor = text[:i], 1e6
-		case 'g', 'G':
-			number, factor = text[:i], 1e9
-		}
-	}
-	if strings.Trim(number, "0123456789.") != "" {
-		return 0, fmt.Errorf("%q %s", text, accepted)
-	}
-	value, err := strconv.ParseFloat(number, 64)
-	value *= factor
+	value, err := si.Parse(text)
 	if err != nil || value != math.Trunc(value) || value >= 1<<53 {
-		return 0, fmt.Errorf("%q %s", text, accepted)
+		return 0, fmt.Errorf("%q must be a whole number, such as 500 or 10k", text)
 	}
 	return uint64(value), nil
 }

@@ -57,9 +57,13 @@ func (e *end) close() error {
 	return e.ns.Close()
 }
 
-// remove takes the veth pair away; its other end goes with it.
+// remove takes the veth pair away, unless the command in the lab has; its other
+// end goes with it.
 func (e *end) remove() error {
 	link, err := e.rtnl.LinkByIndex(e.ifindex)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil
+	}
 	if err == nil {
 		err = e.rtnl.LinkDel(link)
 	}

@@ -4,25 +4,11 @@ package pace
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 	"time"
-)
 
-// testSeed logs the seed of a random test; XSWEEP_TEST_SEED takes it back.
-func testSeed(t *testing.T) *rand.Rand {
-	seed := rand.Uint64()
-	if text := os.Getenv("XSWEEP_TEST_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("XSWEEP_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
+	"xsweep/internal/testrand"
+)
 
 // window measures the largest excess of frames over rate x T in any window:
 // a leaky bucket that drains at the rate has exactly that level.
@@ -51,7 +37,7 @@ func newPacer(t *testing.T, c Config) *Pacer {
 // Threads that are woken late, as random delays have it, together never
 // exceed the burst in any window.
 func TestPacerNeverExceedsTheBurst(t *testing.T) {
-	rng := testSeed(t)
+	rng := testrand.New(t)
 	for _, rate := range []Rate{1, 3, 1000, 9_999, 10_000, 64_000, 100_000, 333_333, 1_000_000, 10_000_000} {
 		for _, threads := range []int{1, 2, 3, 32} {
 			for _, batch := range []int{0, 1, Burst} {
@@ -99,7 +85,7 @@ func TestPacerNeverExceedsTheBurst(t *testing.T) {
 // Delays below a millisecond that the bucket can hold are caught up with: the
 // rate over each second is exact.
 func TestPacerIsExactWithoutStalls(t *testing.T) {
-	rng := testSeed(t)
+	rng := testrand.New(t)
 	for _, rate := range []Rate{1000, 10_000, 77_777, 100_000, 400_000, 3_000_000} {
 		p := newPacer(t, Config{Rate: rate})
 		slack := min(int64(float64(Burst-p.Batch())/float64(rate)*1e9), stallAfter) - 2

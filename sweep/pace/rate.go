@@ -5,8 +5,8 @@ package pace
 import (
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
+
+	"xsweep/internal/si"
 )
 
 // Rate is in packets per second, from 1 to [Highest], or [Max].
@@ -25,23 +25,8 @@ func ParseRate(text string) (Rate, error) {
 		return Max, nil
 	}
 	const accepted = `must be packets per second from 1 to 1G, such as 500, 10k or 1.5M, or "max"`
-	number, factor := text, 1.0
-	if i := len(text) - 1; i >= 0 {
-		switch text[i] {
-		case 'k', 'K':
-			number, factor = text[:i], 1e3
-		case 'm', 'M':
-			number, factor = text[:i], 1e6
-		case 'g', 'G':
-			number, factor = text[:i], 1e9
-		}
-	}
-	// ParseFloat also takes hexadecimal, infinities and underscores.
-	if strings.Trim(number, "0123456789.") != "" {
-		return 0, fmt.Errorf("rate %q: %s", text, accepted)
-	}
-	value, err := strconv.ParseFloat(number, 64)
-	value = math.Round(value * factor)
+	value, err := si.Parse(text)
+	value = math.Round(value)
 	if err != nil || value < 1 || value > float64(Highest) {
 		return 0, fmt.Errorf("rate %q: %s", text, accepted)
 	}
@@ -52,15 +37,7 @@ func (r Rate) String() string {
 	if r == Max {
 		return "max"
 	}
-	for _, unit := range []struct {
-		factor Rate
-		suffix string
-	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if r >= unit.factor && r%(unit.factor/1000) == 0 {
-			return strconv.FormatFloat(float64(r)/float64(unit.factor), 'f', -1, 64) + unit.suffix
-		}
-	}
-	return strconv.FormatUint(uint64(r), 10)
+	return si.Exact(uint64(r))
 }
 
 // MarshalText writes the rate as ParseRate reads it.

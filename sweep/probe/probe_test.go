@@ -4,7 +4,6 @@ package probe
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
@@ -12,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"xsweep/internal/testrand"
 )
 
 var (
@@ -48,9 +49,7 @@ func TestSipHashVectors(t *testing.T) {
 
 // Every byte of a probe, as an independent decoder sees it.
 func TestProbeDecodes(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := testrand.New(t)
 	for _, ethernet := range []bool{true, false} {
 		for _, size := range []int{PayloadLen, PayloadLen + 1, 32, 56, 57, 1472} {
 			config := TemplateConfig{Key: testKey, Source: testSource, DataLen: size}
