@@ -74,13 +74,18 @@ func (r *Reply) Attach(device string, ifindex int, mode XDPMode) (XDPMode, error
 	switch {
 	case errors.Is(err, unix.EPERM):
 		return 0, fmt.Errorf("attach xdp to %s: %w", device, privilegeError(err))
-	case errors.Is(err, unix.ENODEV):
-		return 0, fmt.Errorf("attach xdp to %s: no such device: %w", device, err)
+	case !deviceExists(ifindex): // the kernel calls that an invalid argument
+		return 0, fmt.Errorf("attach xdp to %s: %w", device, unix.ENODEV)
 	case mode == Native:
 		return 0, fmt.Errorf("attach xdp to %s: %w: its driver may have no XDP, or its MTU or queues may not fit: use --xdp generic", device, err)
 	default:
 		return 0, fmt.Errorf("attach xdp to %s: %w", device, err)
 	}
+}
+
+func deviceExists(ifindex int) bool {
+	_, err := netlink.LinkByIndex(ifindex)
+	return !errors.As(err, new(netlink.LinkNotFoundError))
 }
 
 // Detach takes the filter off its device and waits until it has judged its

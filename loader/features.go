@@ -78,10 +78,10 @@ var featureProbes = []featureProbe{
 		func() error { return features.HaveMapType(ebpf.RingBuf) }},
 	{"array_of_maps", "array of maps", false, needsBPF, needsKernel("4.12", ""),
 		func() error { return features.HaveMapType(ebpf.ArrayOfMaps) }},
-	{"atomic_fetch_or", "atomic fetch-or", false, needsBPF, needsKernel("5.12", ""), tryFetchOr},
+	{"atomic_fetch_or", "atomic fetch-or", false, needsBPF, needsKernel("5.12 (arm64: 5.18)", ""), tryFetchOr},
 	{"batch_update", "batch map updates", false, needsBPF, needsKernel("5.6", ""), tryBatchUpdate},
 	{"btf", "BTF of programs", false, needsBPF, needsKernel("4.18", ""), tryBTF},
-	{"reply_filter", "the reply filter loads", false, Names(Capabilities[:]), needsKernel(MinKernel, ""), tryReplyFilter},
+	{"reply_filter", "the reply filter loads", false, capabilityNames(), needsKernel(MinKernel, ""), tryReplyFilter},
 	{"jit", "BPF JIT compiler", true, needsXDP,
 		"filtering is slow without: `sudo sysctl net.core.bpf_jit_enable=1`, or a kernel with CONFIG_BPF_JIT", tryJIT},
 	{"kernel_btf", "BTF of the kernel", true, nil, later("a kernel with CONFIG_DEBUG_INFO_BTF"), tryKernelBTF},
@@ -91,6 +91,14 @@ var featureProbes = []featureProbe{
 	{"tracepoint_xdp_redirect_err", "tracepoint xdp_redirect_err", true, needsTracing, later("a kernel with CONFIG_DEBUG_INFO_BTF"),
 		func() error { return tryTracepoint("xdp_redirect_err") }},
 	{"af_xdp", "AF_XDP sockets", true, needsRaw, later("a kernel with CONFIG_XDP_SOCKETS"), tryAFXDP},
+}
+
+func capabilityNames() []string {
+	var names []string
+	for _, c := range Capabilities {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 func needsKernel(release, option string) string {
@@ -130,6 +138,8 @@ func (p featureProbe) judge(err error, missing []string) Feature {
 		f.State = FeaturePresent
 	case errors.Is(err, ErrVerifier):
 		f.State, f.Reason, f.Advice = FeatureMissing, err.Error(), "please report this"
+	case errors.Is(err, errInterpreted):
+		f.State, f.Reason, f.Advice = FeatureMissing, err.Error(), p.advice
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, ErrKernel), errors.Is(err, unix.ENOSYS):
 		f.State, f.Reason, f.Advice = FeatureMissing, "not in this kernel", p.advice
 	case isRefusal(err) && len(lacks) > 0:
@@ -220,6 +230,10 @@ func tryBTF() error {
 	}
 	h, err := btf.NewHandle(b)
 	if err != nil {
+		// The library takes a refusal for a lack.
+		if refusal := features.HaveProgramType(ebpf.XDP); isRefusal(refusal) {
+			return refusal
+		}
 		return notSupportedOn(err, unix.EINVAL)
 	}
 	return h.Close()
@@ -238,6 +252,8 @@ func tryReplyFilter() error {
 	return r.Close()
 }
 
+var errInterpreted = errors.New("programs are interpreted")
+
 func tryJIT() error {
 	program, err := loadTiny(ebpf.XDP, returnTwo)
 	if err != nil {
@@ -249,7 +265,7 @@ func tryJIT() error {
 		return err
 	}
 	if size, err := info.JitedSize(); err != nil || size == 0 {
-		return fmt.Errorf("%w: the kernel interprets programs", ebpf.ErrNotSupported)
+		return errInterpreted
 	}
 	return nil
 }
@@ -281,9 +297,6 @@ func tryTracepoint(name string) error {
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}, License: "GPL",
 	}, ebpf.ProgramOptions{LogDisabled: true})
 	if err != nil {
-		if errors.Is(err, btf.ErrNotFound) {
-			return fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
-		}
 		return notSupportedOn(err, unix.EINVAL, unix.ENOENT)
 	}
 	return program.Close()

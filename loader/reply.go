@@ -189,4 +189,3 @@ func boolByte(b bool) uint8 {
 	}
 	return 0
 }
-

@@ -124,6 +124,20 @@ const (
 	BareIP
 )
 
+// LinkTypeOf classifies a link layer by the netlink library's name for its
+// ARPHRD number (linux/if_arp.h).
+func LinkTypeOf(encapsulation string) LinkType {
+	switch encapsulation {
+	case "ether":
+		return Ethernet
+	case "loopback":
+		return Loopback
+	case "none", "ppp", "ipip", "gre", "sit", "slip", "cslip", "rawhdlc", "unknown519": // 519: ARPHRD_RAWIP
+		return BareIP
+	}
+	return UnknownLink
+}
+
 // String returns the link type in words.
 func (t LinkType) String() string {
 	switch t {

@@ -126,15 +126,11 @@ func newLink(a *netlink.LinkAttrs) Link {
 		MAC:     a.HardwareAddr,
 		Up:      a.RawFlags&unix.IFF_UP != 0,
 		Carrier: a.RawFlags&(unix.IFF_UP|unix.IFF_RUNNING) == unix.IFF_UP|unix.IFF_RUNNING,
+		Type:    LinkTypeOf(a.EncapType),
 		kind:    a.EncapType,
 	}
-	switch a.EncapType {
-	case "ether":
-		l.Type = Ethernet
-	case "loopback":
-		l.Type = Loopback
-	case "none", "ppp", "ipip", "gre", "sit", "slip", "cslip", "rawhdlc", "unknown519": // 519: ARPHRD_RAWIP
-		l.Type, l.MAC = BareIP, nil
+	if l.Type == BareIP {
+		l.MAC = nil
 	}
 	return l
 }
