@@ -78,10 +78,8 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 		return nil, err
 	}
 	// Kernels before 5.11 charge maps to RLIMIT_MEMLOCK; on others this does
-	// nothing.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("lift the memory lock limit: %w", err)
-	}
+	// nothing. Where it is refused, loading will say why better.
+	_ = rlimit.RemoveMemlock()
 	spec, err := bpf.LoadReply()
 	if err != nil {
 		return nil, fmt.Errorf("reply filter: %w", err)

@@ -368,7 +368,7 @@ func TestDoctorLinkTypes(t *testing.T) {
 		if i < 0 {
 			t.Fatalf("no %s among %+v", name, devices)
 		}
-		if got := linkTypeOf(devices[i].Encapsulation); got != want {
+		if got := route.LinkTypeOf(devices[i].Encapsulation); got != want {
 			t.Errorf("%s (%s) is %v, want %v", name, devices[i].Encapsulation, got, want)
 		}
 	}
@@ -376,7 +376,7 @@ func TestDoctorLinkTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := linkTypeOf("ether"); got != plan.Interface.Type {
+	if got := route.LinkTypeOf("ether"); got != plan.Interface.Type {
 		t.Errorf("doctor says %v, a sweep %v", got, plan.Interface.Type)
 	}
 }
