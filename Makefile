@@ -53,7 +53,7 @@ lint: lint-c
 
 # The flags that matter for warnings are those of bpf/generate.go.
 lint-c:
-	cd bpf && for source in *.bpf.c; do \
+	cd bpf && for source in *.bpf.c ../internal/bench/*.bpf.c; do \
 	    clang-$(CLANG_VERSION) -target bpfel -O2 -mcpu=v3 -g -Wall -Wextra -Werror -Iinclude \
 	        -idirafter /usr/include/$$(uname -m)-linux-gnu -c "$$source" -o /dev/null || exit 1; \
 	done

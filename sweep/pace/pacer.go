@@ -3,6 +3,7 @@
 package pace
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"sync/atomic"
@@ -13,10 +14,13 @@ const (
 	// Burst is how many frames may leave at once beyond the rate, over all
 	// threads.
 	Burst = 64
-	// MaxBatch is the largest batch that a pacer chooses by itself at a given
-	// rate. It leaves half of the burst to catch up with: a pacer whose batch
-	// is the whole burst can never be late without losing frames.
+	// MaxBatch is the largest batch at a given rate. A batch may be held up
+	// between its decision and the wire, and the frames saved up meanwhile
+	// follow at its heels: together they must not exceed the burst.
 	MaxBatch = Burst / 2
+	// ownBatch is the largest batch that a pacer chooses by itself. The rest
+	// of the burst is there to catch up with delays.
+	ownBatch = Burst / 4
 	// MaxThreads is how many threads can share a rate: each needs two frames
 	// of the burst.
 	MaxThreads = Burst / 2
@@ -31,8 +35,9 @@ type Config struct {
 	Rate Rate
 	// Threads is how many share the rate, 1 to MaxThreads. 0 means 1.
 	Threads int
-	// Batch is how many frames all threads together send at once, 1 to Burst.
-	// 0 chooses: a thousandth of the rate, at most MaxBatch; Burst at rate Max.
+	// Batch is how many frames all threads together send at once, 1 to Burst,
+	// and at most MaxBatch unless the rate is Max. 0 chooses: a thousandth of
+	// the rate, at most a quarter of the burst; at rate Max all of it.
 	Batch int
 }
 
@@ -59,7 +64,7 @@ type Pacer struct {
 	rate  uint64 // the rate of all threads that the schedule is made for
 	parts uint64 // threads
 	batch uint64 // frames
-	depth uint64 // frames that may leave at once
+	depth uint64 // frames that may be due at once, at least a batch
 
 	// Frame n is due at epoch + n / rate.
 	epoch   int64
@@ -83,17 +88,15 @@ func New(c Config) (*Pacer, error) {
 func (p *Pacer) retune() {
 	p.rate = p.asked.Load()
 	p.started = false
-	p.depth = Burst / p.parts
 	batch := uint64(p.config.Batch)
-	switch {
-	case batch != 0:
-	case p.rate == uint64(Max):
-		p.batch = Burst // without a rate there is no burst to share
+	if p.rate == uint64(Max) {
+		// Without a rate there is no burst to share.
+		p.batch = cmp.Or(batch, Burst)
 		return
-	default:
-		batch = min(p.rate/1000, MaxBatch)
 	}
-	p.batch = min(max(batch/p.parts, 1), p.depth)
+	batch = min(cmp.Or(batch, min(p.rate/1000, ownBatch)), MaxBatch)
+	p.batch = max(batch/p.parts, 1)
+	p.depth = Burst/p.parts - p.batch
 }
 
 // SetRate changes the rate of all threads together; the pacer takes it up at
