@@ -77,7 +77,7 @@ func (r *run) countProbes(s *Summary) {
 	s.Targets.Unprobed = r.plan.Len() - s.Targets.Swept - total(s.Targets.Skipped)
 
 	elapsed := r.sendingEnded.Sub(r.started).Seconds()
-	s.Rate = RateCounts{Asked: askedRate(r.config.Rate), Stalls: counts.Stalls}
+	s.Rate.Stalls = counts.Stalls
 	if elapsed > 0 {
 		s.Rate.Mean = float64(p.Accepted) / elapsed
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 
+	"xsweep/sweep/sink"
 	"xsweep/sweep/target"
 )
 
@@ -81,6 +82,8 @@ func (p *Plan) newSummary() Summary {
 			Refused: map[string]uint64{},
 		},
 		Packets: PacketCounts{Verdicts: map[string]uint64{}},
+		Records: RecordCounts{Sinks: []sink.Counts{}},
+		Rate:    RateCounts{Asked: askedRate(p.config.Rate)},
 		Devices: map[string]DeviceCounts{},
 		TTL:     map[string]uint64{},
 		Kinds:   map[string]map[string]uint64{},

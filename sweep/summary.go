@@ -155,7 +155,11 @@ func (s *Summary) Losses() []string {
 	}
 	for _, c := range s.Records.Sinks {
 		if c.Failed > 0 {
-			losses = append(losses, fmt.Sprintf("%d records could not be written to %s", c.Failed, c.Path))
+			path := c.Path
+			if path == "-" {
+				path = "standard output"
+			}
+			losses = append(losses, fmt.Sprintf("%d records could not be written to %s", c.Failed, path))
 		}
 	}
 	return losses

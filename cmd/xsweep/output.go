@@ -86,60 +86,72 @@ func (o *outputFile) discard() {
 // and renamed when it is whole.
 type summaryFile struct {
 	path string
-	w    io.Writer // nil: no summary is wanted
-	temp *os.File  // nil: w is written directly
+	w    io.Writer // what is written directly: standard output, a device, a pipe
 }
 
+// openSummary finds out whether the summary can be written, before anything is
+// sent. It leaves nothing behind that a killed sweep would leave lying about.
 func openSummary(env *environment, path string) (*summaryFile, error) {
 	switch path {
 	case "":
 		return &summaryFile{}, nil
 	case "-":
-		return &summaryFile{path: "standard output", w: env.stdout}, nil
+		return &summaryFile{path: path, w: env.stdout}, nil
 	}
-	// A device or a pipe is written to as it is.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		file, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
-			return nil, fmt.Errorf("write the summary: %w", err)
+			return nil, fmt.Errorf("summary: %w", err)
 		}
 		return &summaryFile{path: path, w: file}, nil
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f := &summaryFile{path: path}
+	temp, err := f.create()
 	if err != nil {
-		return nil, fmt.Errorf("write the summary: %w", err)
+		return nil, err
 	}
-	return &summaryFile{path: path, w: temp, temp: temp}, nil
+	return f, errors.Join(temp.Close(), os.Remove(temp.Name()))
+}
+
+// create makes the file that is renamed later.
+func (f *summaryFile) create() (*os.File, error) {
+	temp, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+".*")
+	if err != nil {
+		if path := new(fs.PathError); errors.As(err, &path) {
+			err = path.Err // the name in it means nothing to anybody
+		}
+		return nil, fmt.Errorf("summary: write %s: %w", f.path, err)
+	}
+	return temp, nil
 }
 
 // write writes the whole summary, or leaves no trace of it.
 func (f *summaryFile) write(s *sweep.Summary) error {
-	if f.w == nil {
+	if f.path == "" {
 		return nil
 	}
 	text, err := s.JSON()
-	if err == nil {
-		_, err = f.w.Write(text)
+	if err != nil {
+		return err
 	}
-	if f.temp != nil && err == nil {
-		err = errors.Join(f.temp.Chmod(0o644), f.temp.Close())
-		if err == nil {
-			err = os.Rename(f.temp.Name(), f.path)
+	if f.w != nil {
+		if _, err := f.w.Write(text); err != nil {
+			return fmt.Errorf("summary: %w", err)
 		}
-		if err == nil {
-			f.temp = nil
-		}
+		return nil
+	}
+	temp, err := f.create()
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(text)
+	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), f.path)
 	}
 	if err != nil {
+		os.Remove(temp.Name())
 		return fmt.Errorf("summary: %w", err)
 	}
 	return nil
-}
-
-// discard removes what write has not finished.
-func (f *summaryFile) discard() {
-	if f.temp != nil {
-		f.temp.Close()
-		os.Remove(f.temp.Name())
-	}
 }

@@ -32,6 +32,8 @@ type status struct {
 	once sync.Once
 }
 
+// startStatus begins to show progress. Quiet, it shows nothing, neither
+// progress nor what say is given.
 func startStatus(env *environment, c *sweep.Config, quiet bool) *status {
 	c.Monitor = new(sweep.Monitor)
 	s := &status{out: env.stderr, monitor: c.Monitor, fd: terminal(env.stderr), quit: make(chan struct{})}

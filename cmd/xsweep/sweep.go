@@ -227,7 +227,6 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, args []strin
 	if err != nil {
 		return usageError(err)
 	}
-	defer summary.discard()
 	if f.dryRun {
 		return dryRun(env, f, summary)
 	}
@@ -273,12 +272,19 @@ func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr err
 	if !f.quiet {
 		printSummary(env.stderr, &result)
 	}
-	for _, loss := range losses {
-		fmt.Fprintf(env.stderr, "xsweep: lost: %s\n", loss)
+	lost := ""
+	if len(losses) > 0 {
+		lost = "lost: " + strings.Join(losses, "; ")
 	}
 	switch {
+	case err != nil && lost != "":
+		return oneLine(fmt.Errorf("%w; %s", err, lost))
 	case err != nil:
 		return oneLine(err)
+	case lost != "":
+		fmt.Fprintf(env.stderr, "xsweep: %s\n", lost)
+	}
+	switch {
 	case result.Interrupted:
 		return exitStatus(exitInterrupted)
 	case len(losses) > 0 && !f.allowLoss:
