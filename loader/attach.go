@@ -36,15 +36,15 @@ func (m XDPMode) String() string {
 	return [...]string{"auto", "native", "generic"}[m]
 }
 
-// Attach puts the filter on a device and returns the mode that it got. The
+// Attach puts the filter on a device, once, and returns the mode that it got. The
 // link is the process's own: when the process ends, however it ends, the
 // kernel takes the program off.
 //
 // Native attach resets the link of many network cards: wait for carrier
 // before sending.
 func (r *Reply) Attach(device string, ifindex int, mode XDPMode) (XDPMode, error) {
-	if r.link != nil {
-		return 0, errors.New("attach xdp: the reply filter is attached already")
+	if r.used {
+		return 0, errors.New("attach xdp: a reply filter serves one device once: load another")
 	}
 	tries := []XDPMode{mode}
 	if mode == Auto {
@@ -58,7 +58,7 @@ func (r *Reply) Attach(device string, ifindex int, mode XDPMode) (XDPMode, error
 		}
 		l, err := link.AttachXDP(link.XDPOptions{Program: r.objects.XsweepReply, Interface: ifindex, Flags: flags})
 		if err == nil {
-			r.link = l
+			r.link, r.used = l, true
 			return m, nil
 		}
 		// Neither mode can share the device with a program in the other.

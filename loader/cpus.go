@@ -40,6 +40,9 @@ func parseCPUList(text string) ([]int, error) {
 				return nil, err
 			}
 		}
+		if last < first {
+			return nil, fmt.Errorf("range %q is reversed", part)
+		}
 		for cpu := first; cpu <= last; cpu++ {
 			cpus = append(cpus, cpu)
 		}

@@ -24,14 +24,16 @@ const MinKernel = "5.15"
 // loadError explains why the kernel did not take a program or a map.
 func loadError(what string, err error) error {
 	var verifier *ebpf.VerifierError
+	refused := errors.As(err, &verifier)
 	switch {
-	case errors.Is(err, unix.EPERM):
+	// Without CAP_PERFMON the verifier forbids what our programs have to do.
+	case errors.Is(err, unix.EPERM), refused && lacks("CAP_PERFMON"):
 		return fmt.Errorf("load the %s: %w", what, privilegeError(unwrapErrno(err)))
 	case errors.Is(err, unix.ENOMEM):
 		return fmt.Errorf("load the %s: %w: not enough memory for its maps: sweep fewer addresses at a time or with fewer --probes", what, unwrapErrno(err))
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.ENOSYS), kernelTooOld():
 		return fmt.Errorf("load the %s: %w (it is %s, needed is %s or later): %w", what, ErrKernel, KernelRelease(), MinKernel, err)
-	case errors.As(err, &verifier):
+	case refused:
 		return fmt.Errorf("load the %s: %w on kernel %s; please report this: %w", what, ErrVerifier, KernelRelease(), verifier)
 	default:
 		return fmt.Errorf("load the %s: %w", what, err)

@@ -5,6 +5,7 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +47,11 @@ func MissingCapabilities() ([]string, error) {
 		}
 	}
 	return missing, nil
+}
+
+func lacks(name string) bool {
+	missing, err := MissingCapabilities()
+	return err == nil && slices.Contains(missing, name)
 }
 
 // SetcapHint is the command that gives a binary what a sweep needs.

@@ -25,6 +25,10 @@ const ringBudget = 32 << 20
 // the budget.
 const minRing = 64 << 10
 
+// MaxMessageLen is the longest ICMP message that the filter can judge, in
+// bytes: CHECKSUM_MAX_LENGTH of bpf/include/checksum.h.
+const MaxMessageLen = 4095
+
 // ReplyConfig says what the reply filter is to judge. It is passed by value
 // and does not change while the filter is loaded.
 type ReplyConfig struct {
@@ -37,7 +41,8 @@ type ReplyConfig struct {
 	Targets iter.Seq2[uint32, uint32]
 	// Attempts is how many probes a target gets, 1 to MaxAttempts.
 	Attempts int
-	// MessageLen is the length of a probe's ICMP message in bytes.
+	// MessageLen is the length of a probe's ICMP message in bytes, 8 to
+	// MaxMessageLen.
 	MessageLen int
 	// BareIP is set for devices whose frames start with the IP header.
 	BareIP bool
@@ -51,8 +56,8 @@ func (c ReplyConfig) validate() error {
 		return fmt.Errorf("reply filter: source %v is not an IPv4 address", c.Source)
 	case c.Attempts < 1 || c.Attempts > MaxAttempts:
 		return fmt.Errorf("reply filter: %d attempts: must be 1 to %d", c.Attempts, MaxAttempts)
-	case c.MessageLen < 8 || c.MessageLen > 65515:
-		return fmt.Errorf("reply filter: ICMP message of %d bytes: must be 8 to 65515", c.MessageLen)
+	case c.MessageLen < 8 || c.MessageLen > MaxMessageLen:
+		return fmt.Errorf("reply filter: ICMP message of %d bytes: must be 8 to %d", c.MessageLen, MaxMessageLen)
 	case c.Targets == nil:
 		return errors.New("reply filter: no targets")
 	}
@@ -67,6 +72,7 @@ type Reply struct {
 	link    link.Link
 	scratch []bpf.ReplyCounters // one a CPU, for Stats
 	barrier uint32              // a key of the map of rings, for Detach
+	used    bool                // was attached: Detach took a ring away
 }
 
 // LoadReply loads the reply filter without attaching it.

@@ -26,7 +26,8 @@ type sender struct {
 	tx      transmit.Transmitter
 	waiter  *pace.Waiter
 	probes  []probe.Probe
-	fail    func(error)   // ends the sweep
+	fail    func(error) // ends the sweep
+	through parts
 	skipped atomic.Uint64 // probes
 
 	// Read when the thread has ended.
@@ -74,22 +75,16 @@ func (s *sender) work(g *gate, open func(*pace.Waiter) (transmit.Transmitter, er
 	}
 }
 
-// send makes a pass over the order for each attempt. A pass begins at the
-// probe interval after the last one at the earliest: since all passes go in
-// the same order at the same pace, that keeps any two probes to one target
-// apart.
+// send makes a pass over the order for each attempt. All passes go in the same
+// order, and each part of a pass waits until the probe interval has passed since
+// the pass before was through with that part: that keeps any two probes to one
+// target apart, also when a pass is held up in its middle or the next is faster.
 func (s *sender) send() error {
 	config := &s.plan.config
 	s.probes = make([]probe.Probe, 0, pace.Burst)
-	passStart := s.waiter.Now()
+	s.through.plan(s.plan.Len(), uint64(config.Threads), uint64(s.tx.Batch()))
 	for attempt := 1; attempt <= config.Probes; attempt++ {
-		if attempt > 1 {
-			passStart += int64(config.ProbeInterval)
-			if !s.waiter.Until(passStart) {
-				return transmit.ErrStopped
-			}
-			passStart = s.waiter.Now()
-		}
+		s.through.done = 0
 		if err := s.pass(uint8(attempt), uint64(config.Threads)); err != nil {
 			return err
 		}
@@ -115,13 +110,20 @@ func (s *sender) pass(attempt uint8, threads uint64) error {
 			Index: index, Target: uint32(addr), Attempt: attempt, HopLimit: s.plan.config.HopLimit, Kind: probe.Echo,
 		})
 		if len(s.probes) >= batch {
-			if err := s.flush(attempt); err != nil {
+			if err := s.flush(attempt, k); err != nil {
 				return err
 			}
 			batch = s.tx.Batch()
 		}
 	}
-	return s.flush(attempt)
+	if targets == 0 {
+		return nil
+	}
+	if err := s.flush(attempt, targets-1); err != nil {
+		return err
+	}
+	s.through.mark(targets, true, s.waiter.Now())
+	return nil
 }
 
 func (s *sender) skip(reason route.Reason, attempt uint8) {
@@ -131,15 +133,25 @@ func (s *sender) skip(reason route.Reason, attempt uint8) {
 	}
 }
 
-func (s *sender) flush(attempt uint8) error {
+// flush sends the probes that wait, of targets up to the one in place k.
+func (s *sender) flush(attempt uint8, k uint64) error {
 	if len(s.probes) == 0 {
 		return nil
+	}
+	if attempt > 1 {
+		due := s.through.ends[k/s.through.size] + int64(s.plan.config.ProbeInterval)
+		if !s.waiter.Until(due) {
+			return transmit.ErrStopped
+		}
 	}
 	handed, err := s.tx.Send(s.probes)
 	if attempt == 1 {
 		s.swept += uint64(handed)
 	}
 	s.probes = s.probes[:0]
+	if s.plan.config.Probes > 1 {
+		s.through.mark(k+1, false, s.waiter.Now())
+	}
 	return err
 }
 

@@ -9,7 +9,7 @@
 #include <linux/types.h>
 
 /* One for every packet that enters the filter. docs/accounting.md says what
- * each means; loader/verdict.go names them in Go, and a test compares. */
+ * each means; loader/stats.go names them in Go, and a test compares. */
 enum verdict {
 	VERDICT_OTHER,           /* not IPv4, not ICMP: pass */
 	VERDICT_FOREIGN,         /* ICMP that no probe of ours caused: pass */

@@ -39,6 +39,10 @@ func Start(c Config) (*Lab, error) {
 	return l, nil
 }
 
+// AtResponder runs f on a thread in the responder's network namespace, which
+// ends afterwards.
+func (l *Lab) AtResponder(f func() error) error { return inNamespace(l.responder.ns, f) }
+
 func (l *Lab) start() error {
 	queues := l.config.Queues
 	if queues == 0 {

@@ -85,6 +85,9 @@ func (w *Writer) Write(records []reply.Record) error {
 		return nil
 	}
 	n, err := w.w.Write(w.buffer)
+	if err == nil && n < len(w.buffer) {
+		err = io.ErrShortWrite
+	}
 	if err != nil {
 		w.err = fmt.Errorf("results: %w", err)
 	}

@@ -50,6 +50,11 @@ type mmsg struct {
 
 	patience int64
 
+	// deaf is set where the kernel takes frames for a device without carrier
+	// and drops them in silence: its queueing discipline then says "congestion",
+	// which the IP layer takes for success (net_xmit_errno).
+	deaf bool
+
 	accepted atomic.Uint64
 	retries  atomic.Uint64
 	refused  [maxErrno]atomic.Uint64
@@ -67,6 +72,7 @@ func newMmsg(name string, fd int, c Config, pacer *pace.Pacer) *mmsg {
 		addresses: make([]unix.RawSockaddrInet4, pace.Burst),
 		messages:  make([]mmsghdr, pace.Burst),
 		patience:  patience,
+		deaf:      name == "raw",
 		sendmmsg:  sendmmsg,
 	}
 	m.running = func() bool { return linkRunning(m.fd, m.device) }
@@ -145,8 +151,13 @@ func (m *mmsg) flush(n int) (int, error) {
 	for next < n {
 		sent, errno := m.sendmmsg(m.fd, m.messages[next:n])
 		if sent > 0 {
-			m.accepted.Add(uint64(sent))
 			next += sent
+			if m.deaf && !m.running() {
+				// Nobody can say which of these have gone: none is claimed.
+				m.refused[unix.ENETDOWN].Add(uint64(sent))
+				return next, m.deviceError(unix.ENETDOWN)
+			}
+			m.accepted.Add(uint64(sent))
 			m.patience, giveUp, backoff = patience, 0, firstBackoff
 			continue
 		}

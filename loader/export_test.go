@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/ringbuf"
+
+	"xsweep/bpf"
+)
+
+// MinRing is the least a ring has, in bytes.
+const MinRing = minRing
+
+// FreezeClock makes the loaded filter believe that it is always now,
+// CLOCK_MONOTONIC in nanoseconds, sign-extended from 32 bits: everything that
+// it computes from the time is then known exactly.
+func (r *Reply) FreezeClock(now int32) error {
+	return r.rewrite(func(instructions asm.Instructions) error {
+		frozen := 0
+		for i, ins := range instructions {
+			if ins.IsBuiltinCall() && asm.BuiltinFunc(ins.Constant) == asm.FnKtimeGetNs {
+				// One slot for one slot, so that no jump needs adjusting.
+				instructions[i] = asm.Mov.Imm(asm.R0, now).WithMetadata(ins.Metadata)
+				frozen++
+			}
+		}
+		if frozen != 1 {
+			return fmt.Errorf("freeze the clock: the filter reads it in %d places, not in one", frozen)
+		}
+		return nil
+	})
+}
+
+// rewrite loads the program again with changed instructions, over the same
+// maps and constants.
+func (r *Reply) rewrite(change func(asm.Instructions) error) error {
+	spec, err := bpf.LoadReply()
+	if err != nil {
+		return err
+	}
+	info, err := r.objects.XsweepReply.Info()
+	if err != nil {
+		return err
+	}
+	ids, _ := info.MapIDs()
+	maps := map[string]*ebpf.Map{}
+	for _, id := range ids {
+		m, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		for name, s := range spec.Maps {
+			// The kernel keeps 15 characters of a name, and no dot on old ones.
+			mi, err := m.Info()
+			if err != nil {
+				return err
+			}
+			if mi.Name == name[:min(len(name), 15)] {
+				maps[name] = m
+				s.MaxEntries = m.MaxEntries()
+			}
+		}
+	}
+	if len(maps) != len(spec.Maps) {
+		return fmt.Errorf("found %d of %d maps", len(maps), len(spec.Maps))
+	}
+	if err := change(spec.Programs[bpf.ReplyProgXsweepReply].Instructions); err != nil {
+		return err
+	}
+	var programs bpf.ReplyPrograms
+	if err := spec.LoadAndAssign(&programs, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
+		return err
+	}
+	old := r.objects.XsweepReply
+	r.objects.XsweepReply = programs.XsweepReply
+	return old.Close()
+}
+
+// ShrinkRings gives every CPU a ring of the given size in bytes instead of
+// the one it has, so that a test can fill it. Records that wait are lost.
+func (r *Reply) ShrinkRings(size uint32) error {
+	cpus, err := onlineCPUs()
+	if err != nil {
+		return err
+	}
+	for i, cpu := range cpus {
+		inner, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: size})
+		if err != nil {
+			return err
+		}
+		if err := r.objects.Rings.Put(uint32(cpu), inner); err != nil {
+			return err
+		}
+		reader, err := ringbuf.NewReader(inner)
+		if err != nil {
+			return err
+		}
+		if err := r.rings[i].Close(); err != nil {
+			return err
+		}
+		if err := r.inner[i].Close(); err != nil {
+			return err
+		}
+		r.inner[i], r.rings[i] = inner, reader
+	}
+	return nil
+}
+
+// Maps are the filter's maps as the kernel has them.
+func (r *Reply) Maps() bpf.ReplyMaps { return r.objects.ReplyMaps }
+
+// LoadError is loadError.
+var LoadError = loadError

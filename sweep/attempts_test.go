@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import (
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"xsweep/internal/lab"
+	"xsweep/internal/route"
+	"xsweep/sweep/pace"
+	"xsweep/sweep/probe"
+	"xsweep/sweep/target"
+	"xsweep/sweep/transmit"
+)
+
+// halting stands in for a transmitter that takes everything, but halts for a
+// while before one of its batches, as a machine does that gives the thread no
+// time.
+type halting struct {
+	waiter *pace.Waiter
+	batch  int
+	haltAt int // batches before the halt
+	halt   time.Duration
+
+	batches int
+	sent    map[uint32][]int64 // when, by target
+}
+
+func (h *halting) Batch() int              { return h.batch }
+func (h *halting) Counts() transmit.Counts { return transmit.Counts{} }
+func (h *halting) Close() error            { return nil }
+func (h *halting) Send(p []probe.Probe) (int, error) {
+	if h.batches == h.haltAt {
+		h.waiter.Until(h.waiter.Now() + int64(h.halt))
+	}
+	h.batches++
+	for _, p := range p {
+		h.sent[p.Target] = append(h.sent[p.Target], h.waiter.Now())
+	}
+	return len(p), nil
+}
+
+// Any two probes to one target are the probe interval apart at least, also if
+// a pass was held up in its middle: the next one must not catch up with it.
+func TestAttemptsApart(t *testing.T) {
+	const targets, batch, interval = 256, 8, 20 * time.Millisecond
+	runtime.LockOSThread() // and not unlocked: its timers are changed
+	stop, err := pace.NewStop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop.Close()
+	for name, tc := range map[string]struct {
+		haltAt  int
+		halt    time.Duration
+		threads int
+	}{
+		"no halt":                         {-1, 0, 1},
+		"a short halt":                    {targets / batch / 2, 10 * time.Millisecond, 1},
+		"a halt longer than the interval": {targets / batch / 2, 30 * time.Millisecond, 1},
+		"a halt at the end":               {targets/batch - 1, 30 * time.Millisecond, 1},
+		"a halt in the second pass":       {targets/batch + 5, 15 * time.Millisecond, 1},
+		"one of three threads":            {5, 10 * time.Millisecond, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := newPlan(t, Config{
+				Targets: named(t, "240.0.0.0/24"), Probes: 3, ProbeInterval: interval, Threads: tc.threads,
+			})
+			tx := &halting{
+				waiter: pace.NewWaiter(pace.NewClock(), stop), batch: batch, haltAt: tc.haltAt, halt: tc.halt,
+				sent: map[uint32][]int64{},
+			}
+			s := sender{plan: plan, skips: new(route.Skips), tx: tx, waiter: tx.waiter, reasons: map[route.Reason]uint64{}}
+			if err := s.send(); err != nil {
+				t.Fatal(err)
+			}
+			if want := (targets + tc.threads - 1) / tc.threads; len(tx.sent) != want || s.swept != uint64(want) {
+				t.Errorf("%d targets were probed, %d counted, want %d", len(tx.sent), s.swept, want)
+			}
+			least := time.Hour
+			for addr, times := range tx.sent {
+				if len(times) != 3 {
+					t.Fatalf("%#x got %d probes", addr, len(times))
+				}
+				for i := 1; i < len(times); i++ {
+					least = min(least, time.Duration(times[i]-times[i-1]))
+				}
+			}
+			if least < interval {
+				t.Errorf("two probes to one target were only %v apart, not %v", least, interval)
+			}
+		})
+	}
+}
+
+// The same on the wire: records tell when each probe has left, and they are of
+// every reply.
+func TestRunAttemptsApart(t *testing.T) {
+	const probes, interval = 3, 50 * time.Millisecond
+	// Arrival times are times of day, which run a little differently from the
+	// clock that probes are sent by.
+	const clocks = 2 * time.Millisecond
+	l := startLab(t, lab.Config{Live: 1})
+	s, records := undisturbed(t, l, Config{
+		Targets: named(t, "240.6.0.0/23"), Probes: probes, ProbeInterval: interval, RecordAll: true, Rate: 20_000,
+	})
+	sent := map[netip.Addr]*[probes + 1]time.Time{}
+	for _, r := range records {
+		if sent[r.Addr] == nil {
+			sent[r.Addr] = new([probes + 1]time.Time)
+		}
+		sent[r.Addr][r.Attempt] = r.Time.Add(-r.RTT)
+	}
+	verdicts(t, &s, map[string]uint64{"first": 512, "repeat": 1024})
+	for addr, times := range sent {
+		for attempt := 2; attempt <= probes; attempt++ {
+			if gap := times[attempt].Sub(times[attempt-1]); gap < interval-clocks {
+				t.Errorf("%v: attempts %d and %d are %v apart, not %v", addr, attempt-1, attempt, gap, interval)
+			}
+		}
+	}
+}
+
+// A shard beyond the number of targets has nothing to send, in any pass.
+func TestAttemptsOfNothing(t *testing.T) {
+	runtime.LockOSThread() // and not unlocked: its timers are changed
+	stop, err := pace.NewStop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop.Close()
+	plan := newPlan(t, Config{
+		Targets: named(t, "240.0.0.0/30"), Probes: 3, ProbeInterval: time.Millisecond, Shard: target.Shard{Index: 5, Count: 5},
+	})
+	tx := &halting{waiter: pace.NewWaiter(pace.NewClock(), stop), batch: 8, haltAt: -1, sent: map[uint32][]int64{}}
+	s := sender{plan: plan, skips: new(route.Skips), tx: tx, waiter: tx.waiter, reasons: map[route.Reason]uint64{}}
+	if err := s.send(); err != nil || len(tx.sent) != 0 {
+		t.Errorf("%d targets were probed, %v", len(tx.sent), err)
+	}
+}
