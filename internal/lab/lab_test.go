@@ -19,13 +19,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"xsweep/internal/lab/labtest"
+	"xsweep/internal/testrand"
 	"xsweep/sweep/target"
 )
 
 // Answers match the truth, address for address and reply for reply, whatever
 // program sits at the sender's end.
 func TestSimnetAnswers(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	for _, mode := range []string{"none", "native", "generic"} {
 		for _, tc := range []struct {
 			name   string

@@ -3,10 +3,7 @@
 package lab
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 
 	"xsweep/internal/lab/labtest"
@@ -29,21 +26,6 @@ func TestMain(m *testing.M) {
 // named job. Its path is /proc/self/exe.
 func helper(name string) []string {
 	return append(os.Environ(), helperEnv+"="+name)
-}
-
-// random returns a source whose seed is logged and can be given back in the
-// environment.
-func random(t testing.TB) *rand.Rand {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("XSWEEP_TEST_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(fmt.Errorf("XSWEEP_TEST_SEED: %w", err))
-		}
-	}
-	t.Logf("XSWEEP_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // start starts a lab that ends with the test.

@@ -12,6 +12,7 @@ import (
 
 	"xsweep/bpf"
 	"xsweep/internal/lab/labtest"
+	"xsweep/internal/testrand"
 	"xsweep/sweep/target"
 )
 
@@ -70,7 +71,7 @@ func (s *simnet) mustStats(t *testing.T) Stats {
 // The program and its Go twin agree on the fate of each probe, on TTLs and on
 // who answers twice.
 func TestSimnetTwin(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	for range 4 {
 		c := Config{Live: 0.5 + r.Float64()/2, Loss: r.Float64() / 2, Duplicate: r.Float64(), Seed: r.Uint64()}
 		s := load(t, c)

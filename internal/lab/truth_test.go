@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"xsweep/internal/testrand"
 	"xsweep/sweep/target"
 )
 
@@ -19,7 +20,7 @@ func span(first target.Addr, n int) target.Set {
 
 // Truth must be what Replies says of each address, less what a sweep skips.
 func TestTruthAgainstReplies(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	for range 200 {
 		c := Config{Live: r.Float64(), Loss: r.Float64() * float64(r.IntN(2)), Duplicate: r.Float64(), Seed: r.Uint64()}
 		if r.IntN(4) == 0 {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"xsweep/internal/testrand"
 	"xsweep/sweep/target"
 )
 
@@ -140,7 +141,7 @@ func modelWay(s *snapshot, link *Link, forced bool, fallback int32, a target.Add
 }
 
 func TestClassifyModel(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	for range 600 {
 		s := randomSnapshot(r)
 		link := &s.links[r.IntN(len(s.links))]

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"xsweep/internal/testrand"
 	"xsweep/sweep/target"
 )
 
@@ -69,7 +70,7 @@ func checkPartition(t *testing.T, p partition) {
 }
 
 func TestFlattenModel(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	for range 400 {
 		var entries []entry
 		for range r.IntN(40) {
@@ -86,7 +87,7 @@ func TestFlattenModel(t *testing.T) {
 }
 
 func TestPartitionOver(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	random := func() partition {
 		var entries []entry
 		for range r.IntN(12) {
@@ -111,7 +112,7 @@ func TestPartitionOver(t *testing.T) {
 }
 
 func TestPartitionEach(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	for range 400 {
 		var entries []entry
 		for range r.IntN(20) {

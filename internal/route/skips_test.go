@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"xsweep/internal/testrand"
 	"xsweep/sweep/target"
 )
 
@@ -43,7 +44,7 @@ func sortedKeys(m map[target.Addr]bool) []target.Addr {
 }
 
 func TestSkipsReason(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	for _, n := range []int{0, 1, 4, maxCompared / 2, maxCompared/2 + 1, 40, 1000} {
 		for _, span := range []target.Addr{4096, 1 << 22, 1<<32 - 1} {
 			t.Run(fmt.Sprintf("%d ranges in %d", n, span), func(t *testing.T) {
@@ -112,7 +113,7 @@ func TestReasonNames(t *testing.T) {
 }
 
 func TestSkipsReasonAllocsAndShares(t *testing.T) {
-	r := random(t)
+	r := testrand.New(t)
 	for _, n := range []int{4, 1000} {
 		p := randomSkips(r, n, 0, maxAddr)
 		s := newSkips(p, target.Set{})

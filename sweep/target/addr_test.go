@@ -3,27 +3,11 @@
 package target
 
 import (
-	"math/rand/v2"
 	"net/netip"
-	"os"
-	"strconv"
 	"testing"
-)
 
-// newRand returns a generator whose seed is logged, and taken from
-// XSWEEP_TEST_SEED where that is set.
-func newRand(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("XSWEEP_TEST_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("XSWEEP_TEST_SEED: %v", err)
-		}
-	}
-	t.Logf("XSWEEP_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
+	"xsweep/internal/testrand"
+)
 
 // addr is ParseAddr for constants.
 func addr(t testing.TB, text string) Addr {
@@ -36,7 +20,7 @@ func addr(t testing.TB, text string) Addr {
 }
 
 func TestAddrAgreesWithNetip(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	samples := []Addr{0, 1, 9, 10, 99, 100, 255, 256, 0x7f000001, 0xc0000201, maxAddr - 1, maxAddr}
 	for range 10_000 {
 		samples = append(samples, Addr(rng.Uint32()))

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"xsweep/internal/testrand"
 )
 
 // firstN returns the set of n addresses from 0 on, where address and rank agree.
@@ -35,7 +37,7 @@ func checkBijection(t *testing.T, n, seed uint64) {
 }
 
 func TestOrderIsBijection(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	for n := range uint64(5_001) {
 		checkBijection(t, n, rng.Uint64())
 	}
@@ -67,7 +69,7 @@ func (o *Order) inverse(rank uint64) uint64 {
 
 // TestOrderHasInverse covers the sizes that cannot be walked through.
 func TestOrderHasInverse(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	sizes := []uint64{1 << 32, 1<<32 - 1, 1<<32 - 1<<16, 1<<31 + 1, 1 << 31, 1<<31 - 1, 1<<24 + 1}
 	for range 20 {
 		sizes = append(sizes, 1<<20+rng.Uint64N(1<<32-1<<20))
@@ -92,7 +94,7 @@ func TestOrderHasInverse(t *testing.T) {
 }
 
 func TestOrderCoversSet(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	for range 500 {
 		u := universes[rng.IntN(len(universes))]
 		ranges, _ := u.random(rng)
@@ -115,7 +117,7 @@ func TestOrderCoversSet(t *testing.T) {
 // TestIndexAgreesWithSet compares the two ways from rank to address on sets of
 // many ranges, also at the ends of every range.
 func TestIndexAgreesWithSet(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	sets := map[string]Set{
 		"scattered": NewSet(all).Subtract(exclusions(all, 5_000)),
 		"clustered": clustered(),
@@ -150,7 +152,7 @@ func TestIndexAgreesWithSet(t *testing.T) {
 // TestOrderIsStateless evaluates indexes out of order and from several
 // goroutines at once.
 func TestOrderIsStateless(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	seed := rng.Uint64()
 	set := NewSet(slash8).Subtract(exclusions(slash8, 1_000))
 	o := NewOrder(set, seed)

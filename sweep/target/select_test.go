@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"xsweep/internal/testrand"
 )
 
 // targets is Parse for each word of text.
@@ -74,7 +76,7 @@ func TestSelect(t *testing.T) {
 // TestSelectAgainstModel draws targets around the edges of special ranges and
 // decides address by address.
 func TestSelectAgainstModel(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	windows := []universe{
 		{addr(t, "0.0.0.0")},
 		{addr(t, "9.255.255.208")},

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"xsweep/internal/testrand"
 )
 
 // universe is a window of addresses small enough to model a set as one bool an
@@ -60,7 +62,7 @@ func (u universe) ranges(m model) []Range {
 }
 
 func TestSetAgainstModel(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	for range 5_000 {
 		u := universes[rng.IntN(len(universes))]
 		ra, ma := u.random(rng)
@@ -123,7 +125,7 @@ func checkRanks(t *testing.T, u universe, s Set, m model) {
 
 // TestSetLaws checks identities on sets that are spread over all addresses.
 func TestSetLaws(t *testing.T) {
-	rng := newRand(t)
+	rng := testrand.New(t)
 	random := func() Set {
 		ranges := make([]Range, rng.IntN(300))
 		for k := range ranges {
