@@ -16,7 +16,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 
 # Labs and programs in the kernel need root.
-ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+ROOT      := $(if $(filter 0,$(shell id -u)),,sudo)
+AS_ROOT   := -exec 'sudo --preserve-env=XSWEEP_KERNEL_TESTS,XSWEEP_TEST_SEED'
+TEST_EXEC := $(if $(ROOT),$(AS_ROOT))
 
 .PHONY: build demo test generate lint lint-c bench install clean
 
@@ -39,8 +41,7 @@ demo: build
 # be skipped.
 test:
 	@$(if $(ROOT),echo "the kernel tests need root: running the test binaries with sudo")
-	XSWEEP_KERNEL_TESTS=required $(GO) test -p 1 \
-	    $(if $(ROOT),-exec 'sudo --preserve-env=XSWEEP_KERNEL_TESTS,XSWEEP_TEST_SEED') ./...
+	XSWEEP_KERNEL_TESTS=required $(GO) test -p 1 $(TEST_EXEC) ./...
 
 generate:
 	$(GO) generate ./...
