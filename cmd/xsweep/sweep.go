@@ -92,7 +92,7 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 		"packets per second, such as 500, 10k, 1.5M or max")
 	flags.StringVar(&f.tx, "tx", string(sweep.TxAuto), "how to send: auto, packet or raw")
 	flags.IntVar(&c.Threads, "tx-threads", 1, "threads that send")
-	flags.IntVar(&c.Batch, "batch", 0, "frames sent at once, up to 64 (default: by the rate)")
+	flags.IntVar(&c.Batch, "batch", 0, "frames sent at once, up to 64, and 32 unless the rate is max (default: by the rate)")
 	flags.StringVar(&f.xdp, "xdp", loader.Auto.String(), "how to attach the reply filter: auto, native or generic")
 	flags.StringVarP(&c.Interface, "interface", "i", "", "send through this `DEVICE` (default: as the routes say)")
 	flags.Var(flagValue[netip.Addr]{&c.Source, parseSource, showAddr, "address"}, "source", "send from this address (default: as the routes say)")
