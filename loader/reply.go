@@ -71,8 +71,8 @@ type Reply struct {
 	rings   []*ringbuf.Reader
 	link    link.Link
 	scratch []bpf.ReplyCounters // one a CPU, for Stats
-	barrier uint32              // a key of the map of rings, for Detach
-	used    bool                // was attached: Detach took a ring away
+	barrier uint32              // the key of the map of rings that no CPU has
+	used    bool                // was attached: Detach works once
 }
 
 // LoadReply loads the reply filter without attaching it.
@@ -99,7 +99,7 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 	spec.Maps[bpf.ReplyMapSeenDirectory].MaxEntries = uint32(len(seen.directory))
 	spec.Maps[bpf.ReplyMapSeenPages].MaxEntries = uint32(max(seen.pages, 1))
 	rings := spec.Maps[bpf.ReplyMapRings]
-	rings.MaxEntries = uint32(cpus[len(cpus)-1] + 1)
+	rings.MaxEntries = uint32(cpus[len(cpus)-1] + 2) // one more than CPUs, for Detach
 	rings.InnerMap.MaxEntries = ring
 
 	source := c.Source.As4()
@@ -139,7 +139,6 @@ func (r *Reply) fill(seen seenLayout, cpus []int, ring *ebpf.MapSpec) error {
 	if _, err := r.objects.SeenDirectory.BatchUpdate(keys, seen.directory, nil); err != nil {
 		return fmt.Errorf("reply filter: fill the page directory: %w", err)
 	}
-	r.barrier = uint32(cpus[0])
 	for _, cpu := range cpus {
 		inner, err := ebpf.NewMap(ring)
 		if err != nil {
@@ -154,6 +153,10 @@ func (r *Reply) fill(seen seenLayout, cpus []int, ring *ebpf.MapSpec) error {
 			return fmt.Errorf("reply filter: map the ring of CPU %d: %w", cpu, err)
 		}
 		r.rings = append(r.rings, reader)
+	}
+	r.barrier = r.objects.Rings.MaxEntries() - 1
+	if err := r.objects.Rings.Put(r.barrier, r.inner[0]); err != nil {
+		return fmt.Errorf("reply filter: prepare to detach: %w", err)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ type halting struct {
 }
 
 func (h *halting) Batch() int              { return h.batch }
+func (h *halting) Idle()                   {}
 func (h *halting) Counts() transmit.Counts { return transmit.Counts{} }
 func (h *halting) Close() error            { return nil }
 func (h *halting) Send(p []probe.Probe) (int, error) {

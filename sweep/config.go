@@ -60,7 +60,7 @@ type Config struct {
 	// Probes is how many probes each target gets; 0 means 1.
 	Probes int
 	// ProbeInterval is the least time between two probes to one target; 0 means
-	// DefaultProbeInterval.
+	// DefaultProbeInterval, and less than 0 none.
 	ProbeInterval time.Duration
 
 	// Rate is that of all threads together; 0 means DefaultRate.
@@ -104,7 +104,7 @@ type Config struct {
 // withDefaults fills in the zero fields.
 func (c Config) withDefaults() Config {
 	c.Probes = cmp.Or(c.Probes, 1)
-	c.ProbeInterval = cmp.Or(c.ProbeInterval, DefaultProbeInterval)
+	c.ProbeInterval = max(cmp.Or(c.ProbeInterval, DefaultProbeInterval), 0)
 	c.Rate = cmp.Or(c.Rate, DefaultRate)
 	c.Threads = cmp.Or(c.Threads, 1)
 	c.Tx = cmp.Or(c.Tx, TxAuto)
@@ -126,9 +126,6 @@ func (c Config) validate() error {
 	}
 	if c.Probes < 1 || c.Probes > loader.MaxAttempts {
 		return fmt.Errorf("%d probes a target: must be 1 to %d", c.Probes, loader.MaxAttempts)
-	}
-	if c.ProbeInterval < 0 {
-		return fmt.Errorf("probe interval %v: must not be negative", c.ProbeInterval)
 	}
 	if c.MaxRuntime < 0 {
 		return fmt.Errorf("max runtime %v: must not be negative", c.MaxRuntime)

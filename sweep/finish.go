@@ -20,6 +20,10 @@ import (
 // sums up. The error is what ended the sweep early, or what went wrong now.
 func (r *run) finish() (Summary, error) {
 	errs := []error{r.failure()}
+	if errors.Is(errs[0], ErrLink) && !deviceExists(r.route.Interface.Index) {
+		// A device that is removed goes down first, and that is what was heard.
+		errs[0] = fmt.Errorf("%w: %s is gone", ErrLink, r.route.Interface.Name)
+	}
 	if err := r.filter.Detach(); err != nil {
 		errs = append(errs, err)
 	}
@@ -47,6 +51,11 @@ func (r *run) finish() (Summary, error) {
 		s.Error = err.Error()
 	}
 	return s, err
+}
+
+func deviceExists(ifindex int) bool {
+	_, err := route.ReadCounters(ifindex)
+	return err == nil
 }
 
 // countProbes sums up the senders' accounts.
@@ -88,8 +97,11 @@ func (r *run) countProbes(s *Summary) {
 // the device that failed, or that the sweep was stopped.
 func (r *run) unsentReason() string {
 	var errno unix.Errno
-	if err := r.failure(); errors.Is(err, transmit.ErrDevice) && errors.As(err, &errno) {
+	switch err := r.failure(); {
+	case errors.Is(err, transmit.ErrDevice) && errors.As(err, &errno):
 		return errnoName(errno)
+	case errors.Is(err, ErrLink):
+		return errnoName(unix.ENETDOWN)
 	}
 	return "stopped"
 }
@@ -152,7 +164,7 @@ func (c Config) describe() map[string]any {
 		"probes":         c.Probes,
 		"probe_interval": c.ProbeInterval.String(),
 		"rate":           askedRate(c.Rate),
-		"batch":          c.Batch,
+		"batch":          c.pace().EffectiveBatch(),
 		"tx":             c.Tx,
 		"tx_threads":     c.Threads,
 		"xdp":            c.XDP.String(),

@@ -119,19 +119,18 @@ func TestPlanErrors(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"no targets":              {func(c *Config) { c.Targets = nil }, "no targets"},
-		"negative probes":         {func(c *Config) { c.Probes = -1 }, "-1 probes"},
-		"too many probes":         {func(c *Config) { c.Probes = loader.MaxAttempts + 1 }, "64 probes"},
-		"negative probe interval": {func(c *Config) { c.ProbeInterval = -time.Second }, "probe interval -1s"},
-		"negative max runtime":    {func(c *Config) { c.MaxRuntime = -time.Second }, "max runtime -1s"},
-		"unknown transmitter":     {func(c *Config) { c.Tx = "pigeon" }, `"pigeon"`},
-		"shard beyond the last":   {func(c *Config) { c.Shard = target.Shard{Index: 5, Count: 4} }, `"5/4"`},
-		"shard 0":                 {func(c *Config) { c.Shard = target.Shard{Count: 4} }, `"0/4"`},
-		"absurd rate":             {func(c *Config) { c.Rate = pace.Highest + 1 }, "rate 1000000001"},
-		"negative threads":        {func(c *Config) { c.Threads = -1 }, "-1 threads"},
-		"too many threads":        {func(c *Config) { c.Threads = pace.MaxThreads + 1 }, "33 threads"},
-		"negative batch":          {func(c *Config) { c.Batch = -1 }, "-1 frames"},
-		"too large a batch":       {func(c *Config) { c.Batch = pace.Burst + 1 }, "65 frames"},
+		"no targets":            {func(c *Config) { c.Targets = nil }, "no targets"},
+		"negative probes":       {func(c *Config) { c.Probes = -1 }, "-1 probes"},
+		"too many probes":       {func(c *Config) { c.Probes = loader.MaxAttempts + 1 }, "64 probes"},
+		"negative max runtime":  {func(c *Config) { c.MaxRuntime = -time.Second }, "max runtime -1s"},
+		"unknown transmitter":   {func(c *Config) { c.Tx = "pigeon" }, `"pigeon"`},
+		"shard beyond the last": {func(c *Config) { c.Shard = target.Shard{Index: 5, Count: 4} }, `"5/4"`},
+		"shard 0":               {func(c *Config) { c.Shard = target.Shard{Count: 4} }, `"0/4"`},
+		"absurd rate":           {func(c *Config) { c.Rate = pace.Highest + 1 }, "rate 1000000001"},
+		"negative threads":      {func(c *Config) { c.Threads = -1 }, "-1 threads"},
+		"too many threads":      {func(c *Config) { c.Threads = pace.MaxThreads + 1 }, "17 threads"},
+		"negative batch":        {func(c *Config) { c.Batch = -1 }, "-1 frames"},
+		"too large a batch":     {func(c *Config) { c.Batch = pace.Burst + 1 }, "65 frames"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := Config{Targets: named(t, "240.0.0.0/30")}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"xsweep/internal/route"
@@ -71,6 +72,7 @@ type run struct {
 
 	peak        peak
 	interrupted bool
+	filled      atomic.Bool // MaxResults records were emitted
 
 	causeLock sync.Mutex
 	cause     error // what ended the sweep early, if it was a failure
@@ -98,6 +100,12 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	for _, note := range r.route.Notes {
 		r.config.Notice(note)
 	}
+	if n := r.route.OnLink; n > 0 {
+		r.config.Notice(fmt.Sprintf("%d targets are on the local link: the kernel finds their Ethernet addresses, and takes probes also for those that nobody has", n))
+	}
+	if batch := r.config.pace().EffectiveBatch(); r.config.Batch > batch {
+		r.config.Notice(fmt.Sprintf("batches of %d frames leave no room to keep the rate: using %d", r.config.Batch, batch))
+	}
 	r.clock = pace.NewClock()
 	if r.stop, err = pace.NewStop(); err != nil {
 		return err
@@ -116,7 +124,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	}
 	r.collector = &collector{
 		clock: r.clock, sink: out,
-		limit: r.config.MaxResults, full: r.stop.Set,
+		limit: r.config.MaxResults, full: r.enough,
 		fail: r.fail,
 	}
 	r.collector.start(r.filter.Rings())
@@ -209,6 +217,12 @@ func (r *run) openTransmitter(template *probe.Template, w *pace.Waiter) (transmi
 	return transmit.NewRaw(c)
 }
 
+// enough stops the sweep because it has all the results that were asked for.
+func (r *run) enough() {
+	r.filled.Store(true)
+	r.stop.Set()
+}
+
 // fail stops the sweep for an error. The first one is kept.
 func (r *run) fail(err error) {
 	r.causeLock.Lock()
@@ -284,7 +298,7 @@ func (r *run) sweep(ctx context.Context) {
 	r.enter(CoolingDown)
 	cooldown := time.NewTimer(r.config.Cooldown)
 	defer cooldown.Stop()
-	for r.failure() == nil {
+	for r.failure() == nil && !r.filled.Load() {
 		select {
 		case <-cooldown.C:
 			return

@@ -92,14 +92,21 @@ func (s *sender) send() error {
 	return nil
 }
 
+// idleAfter is how many targets must be skipped between two batches for the
+// time it takes to excuse a late batch.
+const idleAfter = 10_000
+
 // pass sends one probe to each of the thread's targets.
 func (s *sender) pass(attempt uint8, threads uint64) error {
 	targets := s.plan.Len()
-	batch := s.tx.Batch()
+	batch, passed := s.tx.Batch(), 0
 	for k := uint64(s.thread); k < targets; k += threads {
 		addr, index := s.plan.At(k)
 		if reason := s.skips.Reason(addr); reason != route.Send {
 			s.skip(reason, attempt)
+			if passed++; passed == idleAfter {
+				s.tx.Idle()
+			}
 			// A long run of skipped targets must not delay a stop.
 			if s.waiter.Stopped() {
 				return transmit.ErrStopped
@@ -113,7 +120,7 @@ func (s *sender) pass(attempt uint8, threads uint64) error {
 			if err := s.flush(attempt, k); err != nil {
 				return err
 			}
-			batch = s.tx.Batch()
+			passed = 0
 		}
 	}
 	if targets == 0 {
@@ -140,8 +147,11 @@ func (s *sender) flush(attempt uint8, k uint64) error {
 	}
 	if attempt > 1 {
 		due := s.through.ends[k/s.through.size] + int64(s.plan.config.ProbeInterval)
-		if !s.waiter.Until(due) {
-			return transmit.ErrStopped
+		if s.waiter.Now() < due {
+			if !s.waiter.Until(due) {
+				return transmit.ErrStopped
+			}
+			s.tx.Idle()
 		}
 	}
 	handed, err := s.tx.Send(s.probes)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -77,14 +78,21 @@ func verdict(err error) (status int, message string) {
 		return exitOK, ""
 	case errors.As(err, &own):
 		return int(own), ""
-	case errors.Is(err, syscall.EPIPE):
-		return exitOK, "" // the reader has all it wanted
+	case readerGone(err):
+		return exitOK, ""
 	case errors.As(err, &start) && errors.Is(err, context.Canceled):
 		return exitInterrupted, "interrupted before the first probe"
 	case errors.As(err, &usage), errors.As(err, &start):
 		return exitUsage, err.Error()
 	}
 	return exitFailed, err.Error()
+}
+
+// readerGone tells whether err is that of writing to standard output after its
+// reader has left (`| head -1`): he has all he wanted.
+func readerGone(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(path, syscall.EPIPE)
 }
 
 func newRootCommand(env *environment) *cobra.Command {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -30,7 +31,7 @@ func openOutput(env *environment, path string) (*outputFile, error) {
 	}
 	_, err := os.Stat(path)
 	created := errors.Is(err, fs.ErrNotExist)
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("write results: %w", err)
 	}
@@ -113,9 +114,11 @@ func openSummary(env *environment, path string) (*summaryFile, error) {
 	return f, errors.Join(temp.Close(), os.Remove(temp.Name()))
 }
 
-// create makes the file that is renamed later.
+// create makes the file that is renamed later, beside where it will be and
+// with the permissions that any new file gets.
 func (f *summaryFile) create() (*os.File, error) {
-	temp, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+".*")
+	name := filepath.Join(filepath.Dir(f.path), fmt.Sprintf(".%s.%08x", filepath.Base(f.path), rand.Uint32()))
+	temp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		if path := new(fs.PathError); errors.As(err, &path) {
 			err = path.Err // the name in it means nothing to anybody
@@ -145,7 +148,7 @@ func (f *summaryFile) write(s *sweep.Summary) error {
 		return err
 	}
 	_, err = temp.Write(text)
-	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
+	err = errors.Join(err, temp.Close())
 	if err == nil {
 		err = os.Rename(temp.Name(), f.path)
 	}

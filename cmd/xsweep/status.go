@@ -47,8 +47,12 @@ func startStatus(env *environment, c *sweep.Config, quiet bool) *status {
 	return s
 }
 
-// terminal is the descriptor of a stream that is a terminal, or -1.
+// terminal is the descriptor of a stream that is a terminal and can be drawn
+// on, or -1. (no-color.org; a dumb terminal knows no control sequences.)
 func terminal(w any) int {
+	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return -1
+	}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return int(f.Fd())
 	}

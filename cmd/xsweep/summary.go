@@ -37,7 +37,11 @@ func printSummary(w io.Writer, s *sweep.Summary) {
 	if len(p.Refused) > 0 {
 		sent = append(sent, "refused: "+strings.Join(counts(p.Refused), ", "))
 	}
-	sent = appendCount(sent, p.Unsent["stopped"], "not sent")
+	for _, reason := range slices.Sorted(maps.Keys(p.Unsent)) {
+		if reason != "skipped" { // said above, as targets
+			sent = appendCount(sent, p.Unsent[reason], "not sent ("+reason+")")
+		}
+	}
 	sent = appendCount(sent, s.Rate.Stalls, "stalls")
 	line(w, "probes", sent)
 	line(w, "replies", append([]string{fmt.Sprintf("%d packets judged", s.Packets.Judged)}, counts(s.Packets.Verdicts)...))

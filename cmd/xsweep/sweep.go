@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,14 +87,16 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.excludeFiles, "exclude-file", nil, "leave out the targets in `FILE`; may be repeated")
 	flags.StringVar(&f.seed, "seed", "", "`NUMBER` that decides the order (default: a random one)")
 	flags.StringVar(&f.shard, "shard", "1/1", "sweep part `I/N` of the order, from 1/N to N/N")
-	flags.IntVar(&c.Probes, "probes", 1, "probes that each target gets")
+	c.Probes, c.Threads = 1, 1
+	flags.Var(flagValue[int]{&c.Probes, parseInt, strconv.Itoa, "count"}, "probes", "probes that each target gets")
 	flags.DurationVar(&c.ProbeInterval, "probe-interval", sweep.DefaultProbeInterval, "least time between two probes to one target")
 
 	flags.Var(flagValue[pace.Rate]{&c.Rate, pace.ParseRate, pace.Rate.String, "rate"}, "rate",
 		"packets per second, such as 500, 10k, 1.5M or max")
 	flags.StringVar(&f.tx, "tx", string(sweep.TxAuto), "how to send: auto, packet or raw")
-	flags.IntVar(&c.Threads, "tx-threads", 1, "threads that send")
-	flags.IntVar(&c.Batch, "batch", 0, "frames sent at once, up to 64, and 32 unless the rate is max (default: by the rate)")
+	flags.Var(flagValue[int]{&c.Threads, parseInt, strconv.Itoa, "count"}, "tx-threads", "threads that send")
+	flags.Var(flagValue[int]{&c.Batch, parseInt, showInt, "frames"}, "batch",
+		"frames sent at once: up to 64 at rate max, else up to 16 (default: by the rate)")
 	flags.StringVar(&f.xdp, "xdp", loader.Auto.String(), "how to attach the reply filter: auto, native or generic")
 	flags.StringVarP(&c.Interface, "interface", "i", "", "send through this `DEVICE` (default: as the routes say)")
 	flags.Var(flagValue[netip.Addr]{&c.Source, parseSource, showAddr, "address"}, "source", "send from this address (default: as the routes say)")
@@ -119,6 +123,9 @@ func showAddr(a netip.Addr) string {
 	}
 	return a.String()
 }
+
+// showInt leaves out the default in help where zero stands for one.
+func showInt(n int) string { return showCount(uint64(n)) }
 
 func showCount(n uint64) string {
 	if n == 0 {
@@ -154,8 +161,12 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 			return fmt.Errorf("--%s %v: must not be negative", flag, d)
 		}
 	}
+	// None, where zero would mean the default.
 	if c.Cooldown = f.cooldown; c.Cooldown == 0 {
-		c.Cooldown = -1 // none, where zero would mean the default
+		c.Cooldown = -1
+	}
+	if c.ProbeInterval == 0 {
+		c.ProbeInterval = -1
 	}
 	if c.Shard, err = target.ParseShard(f.shard); err != nil {
 		return fmt.Errorf("--shard: %w", err)
@@ -166,11 +177,15 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 	if c.XDP, err = loader.ParseXDPMode(f.xdp); err != nil {
 		return fmt.Errorf("--xdp: %w", err)
 	}
-	c.Seed = rand.Uint64()
+	// Programs that read JSON numbers as floating point keep 53 bits of them.
+	c.Seed = rand.Uint64N(1 << 53)
 	if f.seed != "" {
 		if c.Seed, err = strconv.ParseUint(f.seed, 0, 64); err != nil {
 			return fmt.Errorf("--seed %q: must be a whole number from 0 to 2^64-1", f.seed)
 		}
+	}
+	if err := f.checkPaths(); err != nil {
+		return err
 	}
 	if c.Targets, err = readTargets(ctx, env, args, f.files); err != nil {
 		return err
@@ -181,6 +196,43 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 	}
 	c.Exclude = target.SetOf(excluded)
 	return nil
+}
+
+// checkPaths refuses files that would get in each other's way.
+func (f *sweepFlags) checkPaths() error {
+	read := slices.Concat(f.files, f.excludeFiles)
+	stdin := 0
+	for _, path := range read {
+		if path == "-" {
+			stdin++
+		}
+		if sameFile(path, f.output) || sameFile(path, f.summary) {
+			return fmt.Errorf("%s would be overwritten: it is read as well", path)
+		}
+	}
+	if stdin > 1 {
+		return errors.New("standard input can be read only once: give - to one of --file and --exclude-file")
+	}
+	if sameFile(f.output, f.summary) {
+		return fmt.Errorf("results and summary cannot both go to %s", f.output)
+	}
+	return nil
+}
+
+// sameFile tells whether two paths lead to the same regular file, which may
+// not exist yet.
+func sameFile(a, b string) bool {
+	if a == "" || b == "" || a == "-" || b == "-" {
+		return false
+	}
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	if errA == nil && errB == nil {
+		return infoA.Mode().IsRegular() && os.SameFile(infoA, infoB)
+	}
+	pathA, errA := filepath.Abs(a)
+	pathB, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && pathA == pathB
 }
 
 // readTargets reads targets from arguments and files.
@@ -257,24 +309,24 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, args []strin
 
 // conclude checks and writes the summary and decides how the sweep went.
 func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr error, output *outputFile, summary *summaryFile) error {
-	errs := []error{runErr, output.close(), result.Check()}
-	err := errors.Join(errs...)
-	result.Version, result.Command = version(), os.Args
+	// Whoever reads only the first lines has all he wanted: that is no failure,
+	// and no more words are wanted either.
+	gone := readerGone(runErr)
+	if gone {
+		runErr = nil
+	}
+	err := errors.Join(runErr, output.close(), result.Check())
+	result.Version, result.Command, result.Error = version(), os.Args, ""
 	if err != nil {
 		result.Error = err.Error()
 	}
-	losses := result.Losses()
 	err = errors.Join(err, summary.write(&result))
-	// Whoever reads only the first lines wants no more words.
-	if errors.Is(err, syscall.EPIPE) {
-		return err
-	}
-	if !f.quiet {
-		printSummary(env.stderr, &result)
-	}
 	lost := ""
-	if len(losses) > 0 {
+	if losses := result.Losses(); len(losses) > 0 && !gone {
 		lost = "lost: " + strings.Join(losses, "; ")
+	}
+	if !f.quiet && !gone {
+		printSummary(env.stderr, &result)
 	}
 	switch {
 	case err != nil && lost != "":
@@ -287,7 +339,7 @@ func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr err
 	switch {
 	case result.Interrupted:
 		return exitStatus(exitInterrupted)
-	case len(losses) > 0 && !f.allowLoss:
+	case lost != "" && !f.allowLoss:
 		return exitStatus(exitFailed)
 	}
 	return nil
@@ -298,11 +350,16 @@ func oneLine(err error) error {
 	return fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
-// onInterrupt lets the first SIGINT or SIGTERM call stop and the second close
-// the channel that it returns.
+// onInterrupt lets the first signal that asks for an end call stop and the
+// second close the channel that it returns. A third ends the program at once:
+// something must be stuck, such as a reader of our output that does not read.
 func onInterrupt(stop func(), say func(string)) <-chan struct{} {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signals := make(chan os.Signal, 3)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as nohup has it
+			signal.Notify(signals, s)
+		}
+	}
 	second := make(chan struct{})
 	go func() {
 		<-signals
@@ -310,6 +367,8 @@ func onInterrupt(stop func(), say func(string)) <-chan struct{} {
 		say("interrupted: waiting for late replies; once more ends it now")
 		<-signals
 		close(second)
+		<-signals
+		os.Exit(exitInterrupted)
 	}()
 	return second
 }

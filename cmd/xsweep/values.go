@@ -38,6 +38,15 @@ func parseCount(text string) (uint64, error) {
 	return uint64(value), nil
 }
 
+// parseInt is parseCount for numbers that are small.
+func parseInt(text string) (int, error) {
+	n, err := parseCount(text)
+	if err == nil && n > math.MaxInt32 {
+		err = fmt.Errorf("%q is too large", text)
+	}
+	return int(n), err
+}
+
 func parseSource(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil || !addr.Is4() {

@@ -14,16 +14,14 @@ const (
 	// Burst is how many frames may leave at once beyond the rate, over all
 	// threads.
 	Burst = 64
-	// MaxBatch is the largest batch at a given rate. A batch may be held up
-	// between its decision and the wire, and the frames saved up meanwhile
-	// follow at its heels: together they must not exceed the burst.
-	MaxBatch = Burst / 2
-	// ownBatch is the largest batch that a pacer chooses by itself. The rest
-	// of the burst is there to catch up with delays.
-	ownBatch = Burst / 4
-	// MaxThreads is how many threads can share a rate: each needs two frames
-	// of the burst.
-	MaxThreads = Burst / 2
+	// MaxBatch is the largest batch of all threads together at a given rate. A
+	// batch may be held up between its decision and the wire, and the frames
+	// saved up meanwhile follow at its heels: together they must not exceed the
+	// burst. Half of the burst is left to catch up with delays.
+	MaxBatch = Burst / 4
+	// MaxThreads is how many threads can share a rate: with one frame a batch,
+	// each still has two of the burst to catch up with.
+	MaxThreads = Burst / 4
 
 	// stallAfter is how late a batch can be and still be caught up with.
 	stallAfter = int64(time.Millisecond)
@@ -35,9 +33,9 @@ type Config struct {
 	Rate Rate
 	// Threads is how many share the rate, 1 to MaxThreads. 0 means 1.
 	Threads int
-	// Batch is how many frames all threads together send at once, 1 to Burst,
-	// and at most MaxBatch unless the rate is Max. 0 chooses: a thousandth of
-	// the rate, at most a quarter of the burst; at rate Max all of it.
+	// Batch is how many frames all threads together send at once, 1 to Burst;
+	// unless the rate is Max, no more than MaxBatch are. 0 chooses: a
+	// thousandth of the rate, at most MaxBatch; Burst at rate Max.
 	Batch int
 }
 
@@ -54,14 +52,12 @@ func (c Config) validate() error {
 }
 
 // Pacer is the schedule of one thread: a token bucket whose batches have due
-// times. It keeps no clock of its own. SetRate and Stalls may be called from
-// any goroutine, everything else from one.
+// times. It keeps no clock of its own. Stalls may be called from any goroutine,
+// everything else from one.
 type Pacer struct {
-	config Config
-	asked  atomic.Uint64 // the rate that SetRate wants
 	stalls atomic.Uint64
 
-	rate  uint64 // the rate of all threads that the schedule is made for
+	rate  uint64 // of all threads together; 0: as fast as can be
 	parts uint64 // threads
 	batch uint64 // frames
 	depth uint64 // frames that may be due at once, at least a batch
@@ -70,6 +66,7 @@ type Pacer struct {
 	epoch   int64
 	sent    uint64
 	started bool
+	idle    bool // being late is not a stall this time
 }
 
 // New makes a pacer. Its first batch is due at once.
@@ -77,43 +74,34 @@ func New(c Config) (*Pacer, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("pace: %w", err)
 	}
-	c.Threads = max(c.Threads, 1)
-	p := &Pacer{config: c, parts: uint64(c.Threads)}
-	p.asked.Store(uint64(c.Rate))
-	p.retune()
+	p := &Pacer{parts: uint64(max(c.Threads, 1)), batch: uint64(c.EffectiveBatch())}
+	if c.Rate == Max {
+		return p, nil // without a rate there is no burst to share
+	}
+	p.rate = uint64(c.Rate)
+	p.batch = max(p.batch/p.parts, 1)
+	p.depth = Burst/p.parts - p.batch
 	return p, nil
 }
 
-// retune makes the schedule fit the asked rate.
-func (p *Pacer) retune() {
-	p.rate = p.asked.Load()
-	p.started = false
-	batch := uint64(p.config.Batch)
-	if p.rate == uint64(Max) {
-		// Without a rate there is no burst to share.
-		p.batch = cmp.Or(batch, Burst)
-		return
+// EffectiveBatch is how many frames all threads together will send at once.
+func (c Config) EffectiveBatch() int {
+	if c.Rate == Max {
+		return cmp.Or(c.Batch, Burst)
 	}
-	batch = min(cmp.Or(batch, min(p.rate/1000, ownBatch)), MaxBatch)
-	p.batch = max(batch/p.parts, 1)
-	p.depth = Burst/p.parts - p.batch
+	return max(min(cmp.Or(c.Batch, int(min(c.Rate/1000, MaxBatch))), MaxBatch), 1)
 }
-
-// SetRate changes the rate of all threads together; the pacer takes it up at
-// its next batch. Each thread's pacer must be told.
-func (p *Pacer) SetRate(r Rate) { p.asked.Store(uint64(r)) }
 
 // Stalls is how many times the schedule was given up because it could not be
 // caught up with.
 func (p *Pacer) Stalls() uint64 { return p.stalls.Load() }
 
-// Batch is how many frames the next batch has.
-func (p *Pacer) Batch() int {
-	if p.asked.Load() != p.rate {
-		p.retune()
-	}
-	return int(p.batch)
-}
+// Batch is how many frames a batch has.
+func (p *Pacer) Batch() int { return int(p.batch) }
+
+// Idle says that there was nothing to send for a while: if the next batch is
+// late, that is no stall. What was not sent meanwhile is not sent later either.
+func (p *Pacer) Idle() { p.idle = true }
 
 // due is when frame n is due.
 func (p *Pacer) due(n uint64) int64 {
@@ -127,10 +115,7 @@ func (p *Pacer) due(n uint64) int64 {
 // time now. If that is not after now, the batch must leave, and Sent be
 // called with its size; otherwise Next must be called again later.
 func (p *Pacer) Next(now int64) (due int64) {
-	if p.asked.Load() != p.rate {
-		p.retune()
-	}
-	if p.rate == uint64(Max) {
+	if p.rate == 0 {
 		return now
 	}
 	if !p.started {
@@ -145,14 +130,16 @@ func (p *Pacer) Next(now int64) (due int64) {
 	// Being late saves up frames. What does not fit into the bucket beside
 	// this batch is lost, as is everything after a long delay.
 	room := p.due(p.sent+p.depth-p.batch) - due
+	if late > min(room, stallAfter) && !p.idle {
+		p.stalls.Add(1)
+	}
 	switch {
 	case late > stallAfter:
-		p.stalls.Add(1)
 		p.epoch, p.sent = now, 0
 	case late > room:
-		p.stalls.Add(1)
 		p.epoch, p.sent = now-room, 0
 	}
+	p.idle = false
 	return now
 }
 

@@ -41,7 +41,7 @@ func newPacer(t *testing.T, c Config) *Pacer {
 func TestPacerNeverExceedsTheBurst(t *testing.T) {
 	rng := testrand.New(t)
 	for _, rate := range []Rate{1, 3, 1000, 9_999, 10_000, 64_000, 100_000, 333_333, 1_000_000, 10_000_000} {
-		for _, threads := range []int{1, 2, 3, 32} {
+		for _, threads := range []int{1, 2, 3, MaxThreads} {
 			for _, batch := range []int{0, 1, Burst} {
 				t.Run(fmt.Sprintf("%v/%d/%d", rate, threads, batch), func(t *testing.T) {
 					total := window{rate: float64(rate)}
@@ -146,27 +146,44 @@ func TestPacerStall(t *testing.T) {
 	}
 }
 
-func TestPacerSetRate(t *testing.T) {
-	p := newPacer(t, Config{Rate: 1000})
-	if got := p.Batch(); got != 1 {
-		t.Fatalf("batch %d, want 1", got)
-	}
+// A wait that the caller wanted is no stall, and what it cost is not caught up
+// with either.
+func TestPacerIdle(t *testing.T) {
+	p := newPacer(t, Config{Rate: 10_000})
 	p.Next(0)
-	p.Sent(1)
-	p.SetRate(20_000)
-	if due := p.Next(100); due != 100 {
-		t.Errorf("due at %d, want at once under the new rate", due)
+	p.Sent(10)
+	p.Idle()
+	now := int64(time.Second)
+	if due := p.Next(now); due != now || p.Stalls() != 0 {
+		t.Fatalf("due at %d, want now (%d); %d stalls", due, now, p.Stalls())
 	}
-	if got := p.Batch(); got != ownBatch {
-		t.Errorf("batch %d, want %d", got, ownBatch)
-	}
-	p.Sent(20)
-	if due := p.Next(101); due != 100+int64(time.Millisecond) {
+	p.Sent(10)
+	if due := p.Next(now); due != now+int64(time.Millisecond) {
 		t.Errorf("due at %d, want a millisecond later", due)
 	}
-	p.SetRate(Max)
-	if due := p.Next(102); due != 102 || p.Batch() != Burst {
-		t.Errorf("rate max: due at %d in batches of %d", due, p.Batch())
+	// The next delay is one again.
+	now += int64(time.Second)
+	if p.Next(now); p.Stalls() != 1 {
+		t.Errorf("%d stalls, want 1", p.Stalls())
+	}
+}
+
+// However many threads and frames a batch there are, some delay can be caught
+// up with.
+func TestPacerAlwaysHasRoom(t *testing.T) {
+	for threads := 1; threads <= MaxThreads; threads++ {
+		for batch := range Burst + 1 {
+			for _, rate := range []Rate{10, 10_000, 100_000} {
+				p := newPacer(t, Config{Rate: rate, Threads: threads, Batch: batch})
+				p.Next(0)
+				p.Sent(p.Batch())
+				// Half as late as it takes the threads to send what is left of the burst.
+				late := min(int64(Burst/4)*int64(time.Second)/int64(rate)/2, stallAfter)
+				if p.Next(p.Next(0) + late); p.Stalls() != 0 {
+					t.Fatalf("%v, %d threads, batch %d: %d ns late is a stall", rate, threads, batch, late)
+				}
+			}
+		}
 	}
 }
 
@@ -183,8 +200,8 @@ func TestPacerConfig(t *testing.T) {
 		{Config{Rate: 1}, 1},
 		{Config{Rate: 999}, 1},
 		{Config{Rate: 10_000}, 10},
-		{Config{Rate: 1_000_000}, ownBatch},
-		{Config{Rate: 1_000_000, Threads: 2}, ownBatch / 2},
+		{Config{Rate: 1_000_000}, MaxBatch},
+		{Config{Rate: 1_000_000, Threads: 2}, MaxBatch / 2},
 		{Config{Rate: 1_000_000, Threads: MaxThreads}, 1},
 		{Config{Rate: 1_000_000, Threads: MaxThreads, Batch: Burst}, 1},
 		{Config{Rate: 10, Batch: 64}, MaxBatch},

@@ -39,6 +39,3 @@ func (r Rate) String() string {
 	}
 	return si.Exact(uint64(r))
 }
-
-// MarshalText writes the rate as ParseRate reads it.
-func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

@@ -97,6 +97,8 @@ func newMmsg(name string, fd int, c Config, pacer *pace.Pacer) *mmsg {
 
 func (m *mmsg) Batch() int { return m.pacer.Batch() }
 
+func (m *mmsg) Idle() { m.pacer.Idle() }
+
 func (m *mmsg) Send(probes []probe.Probe) (int, error) {
 	done := 0
 	for done < len(probes) {

@@ -23,6 +23,9 @@ type Transmitter interface {
 	// given only with an error: ErrStopped, or an error that wraps ErrDevice
 	// when the device cannot be sent through any more.
 	Send(probes []probe.Probe) (handed int, err error)
+	// Idle says that there was nothing to send for a while, so that being late
+	// next time is no stall.
+	Idle()
 	// Counts is what has become of the probes that were handed over.
 	Counts() Counts
 	// Close frees the transmitter.
