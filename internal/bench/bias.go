@@ -16,7 +16,7 @@ const biasRate = pace.Rate(100_000)
 
 // bias measures by how much batches lengthen round-trip times.
 func (b *bench) bias() ([]row, error) {
-	batches := []int{1, 4, 16, 32}
+	batches := []int{1, 4, 8, 16}
 	rounds := make([]series, len(batches))
 	err := inLab(lab.Config{Live: 1}, func(*lab.Lab) error {
 		for range infoRounds {
