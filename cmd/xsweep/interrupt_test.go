@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +63,31 @@ func TestInterrupt(t *testing.T) {
 			}
 			assertNoProgram(t)
 		})
+	}
+}
+
+// A third signal ends even a sweep that is stuck because nobody reads what it
+// writes.
+func TestInterruptStuck(t *testing.T) {
+	placeLab(t, lab.Config{Live: 1})
+	c := begin(t, "--rate", "200k", "--cooldown", "1h", "198.18.0.0/15")
+	// Of some hundred thousand addresses a pipe holds a few thousand.
+	await(t, c.stderr, "send: ")
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	// Signals of one kind that come together are one, so three may be too few.
+	for {
+		select {
+		case <-ended:
+			if status := c.ProcessState.ExitCode(); status != 130 {
+				t.Errorf("status %d, want 130", status)
+			}
+			assertNoProgram(t)
+			return
+		default:
+			_ = c.Process.Signal(unix.SIGINT) // fails once it has ended
+			runtime.Gosched()
+		}
 	}
 }
 

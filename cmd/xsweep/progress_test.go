@@ -36,26 +36,45 @@ func TestStatusLine(t *testing.T) {
 	})
 	t.Run("terminal", func(t *testing.T) {
 		t.Parallel()
-		master, slave := openPTY(t)
-		cmd := command(t, args...)
-		cmd.Stderr = slave
-		if err := errors.Join(cmd.Start(), slave.Close()); err != nil {
-			t.Fatal(err)
-		}
-		// It ends with EIO once nobody has the other side open.
-		shown, err := io.ReadAll(master)
-		if err != nil && !errors.Is(err, unix.EIO) {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-		drawn := strings.Split(string(shown), "\r\x1b[K")
+		drawn := strings.Split(onTerminal(t, args, "TERM=xterm", "NO_COLOR="), "\r\x1b[K")
 		checkStatus(t, drawn[:len(drawn)-1])
 		if last := drawn[len(drawn)-1]; !strings.HasPrefix(last, "8189 targets swept in ") {
 			t.Errorf("the terminal shows %q at the end", last)
 		}
 	})
+	for _, setting := range []string{"NO_COLOR=1", "TERM=dumb"} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			shown := onTerminal(t, args, "TERM=xterm", "NO_COLOR=", setting)
+			status, rest, _ := strings.Cut(strings.ReplaceAll(shown, "\r\n", "\n"), "8189 targets swept in ")
+			checkStatus(t, strings.Split(strings.TrimSuffix(status, "\n"), "\n"))
+			if rest == "" || strings.Contains(shown, "\x1b") {
+				t.Errorf("the terminal shows %q", shown)
+			}
+		})
+	}
+}
+
+// onTerminal runs a command whose standard error is a terminal and returns
+// what that shows.
+func onTerminal(t *testing.T, args []string, env ...string) string {
+	t.Helper()
+	master, slave := openPTY(t)
+	cmd := command(t, args...)
+	cmd.Stderr = slave
+	cmd.Env = append(os.Environ(), env...)
+	if err := errors.Join(cmd.Start(), slave.Close()); err != nil {
+		t.Fatal(err)
+	}
+	// It ends with EIO once nobody has the other side open.
+	shown, err := io.ReadAll(master)
+	if err != nil && !errors.Is(err, unix.EIO) {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	return string(shown)
 }
 
 func checkStatus(t *testing.T, lines []string) {
