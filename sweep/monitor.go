@@ -30,7 +30,8 @@ type Progress struct {
 	Due, Handed, Skipped uint64
 	// Accepted is what the device took, Refused what it did not.
 	Accepted, Refused uint64
-	// Judged, First, Repeat and Duplicate count packets by verdict.
+	// Judged, First, Repeat and Duplicate count packets by verdict. Probes count
+	// when their batch has been sent, so replies can be ahead by a batch.
 	Judged, First, Repeat, Duplicate uint64
 	// Lost counts replies that could not be recorded.
 	Lost uint64

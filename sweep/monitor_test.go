@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"xsweep/internal/lab"
+	"xsweep/sweep/pace"
 )
 
 // What a monitor shows never goes back, never exceeds what is due, and ends
@@ -88,7 +89,7 @@ func follows(last, p Progress, cooldown time.Duration) error {
 		return errors.New("probes go back")
 	case p.Judged < last.Judged || p.First < last.First || p.Repeat < last.Repeat || p.Duplicate < last.Duplicate || p.Lost < last.Lost:
 		return errors.New("packets go back")
-	case p.First+p.Repeat > p.Accepted:
+	case p.First+p.Repeat > p.Accepted+pace.Burst: // a batch under way may be ahead
 		return errors.New("more answers than probes")
 	case p.Elapsed < last.Elapsed || p.SendingFor < last.SendingFor || p.SendingFor > p.Elapsed:
 		return errors.New("times are wrong")

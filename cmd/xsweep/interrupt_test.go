@@ -153,7 +153,7 @@ func TestDeviceDown(t *testing.T) {
 	}{
 		{"down", netlink.LinkSetDown, "lab0", nil},
 		{"down, raw", netlink.LinkSetDown, "lab0", []string{"--tx", "raw"}},
-		{"down in the cooldown", netlink.LinkSetDown, "lab0 is down", []string{"--max-results", "1", "--cooldown", "1h"}},
+		{"down in the cooldown", netlink.LinkSetDown, "lab0 is down", []string{"--max-runtime", "100ms", "--cooldown", "1h"}},
 		{"removed", netlink.LinkDel, "lab0", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -165,7 +165,8 @@ func statusLine(last, now sweep.Progress) string {
 	fmt.Fprintf(&b, "; send: %d %s (%s avg)", now.Accepted, si.Short(rate, "p/s"), si.Short(average, "p/s"))
 	fmt.Fprintf(&b, "; recv: %d first", now.First)
 	if now.Handed > 0 {
-		fmt.Fprintf(&b, "; hitrate: %.2f%%", 100*float64(now.First)/float64(now.Handed))
+		// Replies to a batch under way count before its probes.
+		fmt.Fprintf(&b, "; hitrate: %.2f%%", min(100*float64(now.First)/float64(now.Handed), 100))
 	}
 	if now.Refused > 0 {
 		fmt.Fprintf(&b, "; refused: %d", now.Refused)
