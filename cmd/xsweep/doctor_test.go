@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -334,7 +336,10 @@ func TestDoctorUnprivileged(t *testing.T) {
 
 type brokenWriter struct{ err error }
 
-func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
+// Write fails as standard output does.
+func (w brokenWriter) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: w.err}
+}
 
 func TestDoctorCannotPrint(t *testing.T) {
 	for _, tc := range []struct {
