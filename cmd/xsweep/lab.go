@@ -123,10 +123,12 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 // runInLab runs a command in a lab of its own. Its status, where it is not 0,
 // comes back as an exitStatus.
 func runInLab(ctx context.Context, env *environment, config lab.Config, argv []string) (err error) {
-	// Caught before there is a lab, so that none is lost meanwhile. What we
-	// were told to ignore (nohup) stays ignored, here and in the command.
+	// Caught before there is a lab, so that none is lost meanwhile. What nohup
+	// has us ignore stays ignored, here and in the command; but a shell lets its
+	// background jobs ignore SIGINT, and who sends it all the same means it.
 	signals := make(chan os.Signal, 8)
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)
 		}

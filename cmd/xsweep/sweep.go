@@ -355,10 +355,11 @@ func oneLine(err error) error {
 // something must be stuck, such as a reader of our output that does not read.
 func onInterrupt(stop func(), say func(string)) <-chan struct{} {
 	signals := make(chan os.Signal, 3)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // as nohup has it
-			signal.Notify(signals, s)
-		}
+	// A shell lets its background jobs ignore SIGINT; whoever sends it all the
+	// same means it. What nohup has us ignore stays ignored.
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
 	}
 	second := make(chan struct{})
 	go func() {
