@@ -4,6 +4,7 @@
 // their compiled objects, and the Go bindings that bpf2go generates from them.
 //
 //   - reply.bpf.c judges arriving ICMP: the reply filter.
+//   - transmit.bpf.c sends probes from inside the kernel.
 //   - simnet.bpf.c plays a whole network at the far end of the lab's link.
 //
 // include/ holds what they share: parsing, checksums, the cookie, and the

@@ -4,9 +4,12 @@ package loader
 
 import (
 	"fmt"
+	"math/bits"
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // onlineCPUs lists the numbers of the CPUs that are online, ascending. (The
@@ -20,6 +23,22 @@ func onlineCPUs() ([]int, error) {
 	cpus, err := parseCPUList(strings.TrimSpace(string(text)))
 	if err != nil {
 		return nil, fmt.Errorf("list the online CPUs: %s: %w", path, err)
+	}
+	return cpus, nil
+}
+
+// UsableCPUs lists the numbers of the CPUs that this process may run on,
+// ascending.
+func UsableCPUs() ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("list the CPUs that may be used: %w", err)
+	}
+	var cpus []int
+	for cpu := range len(set) * bits.UintSize {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
 	}
 	return cpus, nil
 }

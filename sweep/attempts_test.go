@@ -26,11 +26,14 @@ type halting struct {
 	halt   time.Duration
 
 	batches int
+	handed  uint64
 	sent    map[uint32][]int64 // when, by target
 }
 
 func (h *halting) Batch() int              { return h.batch }
 func (h *halting) Idle()                   {}
+func (h *halting) Drain() (int, error)     { return 0, nil }
+func (h *halting) Handed() uint64          { return h.handed }
 func (h *halting) Counts() transmit.Counts { return transmit.Counts{} }
 func (h *halting) Close() error            { return nil }
 func (h *halting) Send(p []probe.Probe) (int, error) {
@@ -38,6 +41,7 @@ func (h *halting) Send(p []probe.Probe) (int, error) {
 		h.waiter.Until(h.waiter.Now() + int64(h.halt))
 	}
 	h.batches++
+	h.handed += uint64(len(p))
 	for _, p := range p {
 		h.sent[p.Target] = append(h.sent[p.Target], h.waiter.Now())
 	}
@@ -78,8 +82,8 @@ func TestAttemptsApart(t *testing.T) {
 			if err := s.send(); err != nil {
 				t.Fatal(err)
 			}
-			if want := (targets + tc.threads - 1) / tc.threads; len(tx.sent) != want || s.swept != uint64(want) {
-				t.Errorf("%d targets were probed, %d counted, want %d", len(tx.sent), s.swept, want)
+			if want := (targets + tc.threads - 1) / tc.threads; len(tx.sent) != want || s.firstPass != uint64(want) {
+				t.Errorf("%d targets were probed, %d counted, want %d", len(tx.sent), s.firstPass, want)
 			}
 			least := time.Hour
 			for addr, times := range tx.sent {

@@ -36,15 +36,16 @@ const (
 	TxAuto   Tx = "auto"   // packet where it can serve, else raw
 	TxPacket Tx = "packet" // Ethernet frames through AF_PACKET
 	TxRaw    Tx = "raw"    // IP packets that the kernel routes
+	TxXDP    Tx = "xdp"    // Ethernet frames from inside the kernel
 )
 
-// ParseTx reads auto, packet or raw.
+// ParseTx reads auto, packet, raw or xdp.
 func ParseTx(text string) (Tx, error) {
 	switch tx := Tx(text); tx {
-	case TxAuto, TxPacket, TxRaw:
+	case TxAuto, TxPacket, TxRaw, TxXDP:
 		return tx, nil
 	}
-	return "", fmt.Errorf("transmitter %q: must be auto, packet or raw", text)
+	return "", fmt.Errorf("transmitter %q: must be auto, packet, raw or xdp", text)
 }
 
 // Config says what to sweep and how. Zero fields stand for the defaults.

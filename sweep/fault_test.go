@@ -152,7 +152,7 @@ func withLink(name string, do func(netlink.Link) error) error {
 // A device that is lost in mid-sweep ends it with an error that names it, and
 // the account is complete.
 func TestDeviceLost(t *testing.T) {
-	for _, tx := range []Tx{TxPacket, TxRaw} {
+	for _, tx := range []Tx{TxPacket, TxRaw, TxXDP} {
 		t.Run(string(tx), func(t *testing.T) {
 			for _, tc := range []struct {
 				name    string

@@ -62,7 +62,7 @@ func TestNoLeaks(t *testing.T) {
 		for i := range 20 {
 			c := few
 			c.XDP = []loader.XDPMode{loader.Native, loader.Generic}[i%2]
-			c.Tx = []Tx{TxPacket, TxRaw}[i/2%2]
+			c.Tx = []Tx{TxPacket, TxRaw, TxXDP}[i/2%3]
 			// Without a cooldown records still wait in the rings at the end, and
 			// the far end may not have counted all frames yet.
 			var kept keeper

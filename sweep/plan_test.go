@@ -156,13 +156,13 @@ func TestPlanErrors(t *testing.T) {
 }
 
 func TestParseTx(t *testing.T) {
-	for _, want := range []Tx{TxAuto, TxPacket, TxRaw} {
+	for _, want := range []Tx{TxAuto, TxPacket, TxRaw, TxXDP} {
 		if got, err := ParseTx(string(want)); got != want || err != nil {
 			t.Errorf("ParseTx(%q) = %q, %v", want, got, err)
 		}
 	}
-	for _, text := range []string{"", "RAW", "xdp"} {
-		if _, err := ParseTx(text); err == nil || !strings.Contains(err.Error(), "auto, packet or raw") {
+	for _, text := range []string{"", "RAW", "afxdp"} {
+		if _, err := ParseTx(text); err == nil || !strings.Contains(err.Error(), "auto, packet, raw or xdp") {
 			t.Errorf("ParseTx(%q): %v", text, err)
 		}
 	}

@@ -58,6 +58,8 @@ type run struct {
 	filter    *loader.Reply
 	clock     pace.Clock
 	stop      *pace.Stop
+	kernel    *loader.Transmit // with the transmitter xdp
+	cpus      []int            // that it sends on, one a thread
 	senders   []*sender
 	gate      gate
 	collector *collector
@@ -92,7 +94,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		Source:     r.config.Source,
 		GatewayMAC: r.config.GatewayMAC,
 		Raw:        r.config.Tx == TxRaw,
-		Packet:     r.config.Tx == TxPacket,
+		Packet:     r.config.Tx == TxPacket || r.config.Tx == TxXDP,
 	})
 	if err != nil {
 		return err
@@ -118,6 +120,11 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	}
 	if err := r.attach(ctx, key, template.MessageLen()); err != nil {
 		return err
+	}
+	if r.config.Tx == TxXDP {
+		if err := r.loadTransmitter(key, template); err != nil {
+			return err
+		}
 	}
 	if err := r.openSenders(template); err != nil {
 		return err
@@ -194,7 +201,7 @@ func (r *run) openSenders(template *probe.Template) error {
 		r.senders = append(r.senders, s)
 		r.gate.ready.Add(1)
 		r.gate.done.Add(1)
-		go s.work(&r.gate, func(w *pace.Waiter) (transmit.Transmitter, error) { return r.openTransmitter(template, w) }, r.clock, r.stop)
+		go s.work(&r.gate, func(w *pace.Waiter) (transmit.Transmitter, error) { return r.openTransmitter(template, thread, w) }, r.clock, r.stop)
 	}
 	r.gate.ready.Wait()
 	for _, s := range r.senders {
@@ -205,13 +212,38 @@ func (r *run) openSenders(template *probe.Template) error {
 	return nil
 }
 
-func (r *run) openTransmitter(template *probe.Template, w *pace.Waiter) (transmit.Transmitter, error) {
+// loadTransmitter puts the transmitter xdp into the kernel, for as many CPUs
+// as there are threads.
+func (r *run) loadTransmitter(key [16]byte, template *probe.Template) error {
+	cpus, err := loader.UsableCPUs()
+	if err != nil {
+		return err
+	}
+	if r.config.Threads > len(cpus) {
+		return fmt.Errorf("transmitter xdp: %d threads, but only %d CPUs: each thread needs one of its own", r.config.Threads, len(cpus))
+	}
+	if err := loader.CanTransmitXDP(r.route.Interface.Index); err != nil {
+		return err
+	}
+	r.cpus = cpus[:r.config.Threads]
+	ipSum, icmpSum := template.Sums()
+	r.kernel, err = loader.LoadTransmit(loader.TransmitConfig{
+		Key: key, Device: r.route.Interface.Index, Source: r.route.Source, Header: [36]byte(template.Header()),
+		IPSum: ipSum, ICMPSum: icmpSum, CPUs: r.cpus,
+	})
+	return err
+}
+
+func (r *run) openTransmitter(template *probe.Template, thread int, w *pace.Waiter) (transmit.Transmitter, error) {
 	device := r.route.Interface
 	c := transmit.Config{
 		Device: device.Name, Index: device.Index, BindToDevice: device.Type != route.Loopback,
 		Template: template, Pace: r.config.pace(), Waiter: w,
 	}
-	if r.route.Method == route.Packet {
+	switch {
+	case r.kernel != nil:
+		return transmit.NewXDP(c, r.kernel, r.cpus[thread])
+	case r.route.Method == route.Packet:
 		return transmit.NewPacket(c)
 	}
 	return transmit.NewRaw(c)
@@ -353,6 +385,9 @@ func (r *run) close() {
 		if s.tx != nil {
 			_ = s.tx.Close() // nothing is lost: sockets only send
 		}
+	}
+	if r.kernel != nil {
+		_ = r.kernel.Close()
 	}
 	if r.unwatch != nil {
 		r.unwatch()

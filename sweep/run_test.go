@@ -75,7 +75,7 @@ func TestRunFindsTheTruth(t *testing.T) {
 		t.Run(fmt.Sprintf("live %v", live), func(t *testing.T) {
 			l := startLab(t, world)
 			for _, mode := range []loader.XDPMode{loader.Native, loader.Generic} {
-				for _, tx := range []Tx{TxPacket, TxRaw} {
+				for _, tx := range []Tx{TxPacket, TxRaw, TxXDP} {
 					for _, threads := range []int{1, 2} {
 						t.Run(fmt.Sprintf("%v, %v, %d", mode, tx, threads), func(t *testing.T) {
 							s, records := undisturbed(t, l, Config{Targets: targets, XDP: mode, Tx: tx, Threads: threads, Seed: uint64(threads)})

@@ -28,7 +28,10 @@ type sender struct {
 	probes  []probe.Probe
 	fail    func(error) // ends the sweep
 	through parts
-	skipped atomic.Uint64 // probes
+	taken   uint64 // probes that the transmitter took, and of them in the
+	// first pass
+	firstPass uint64
+	skipped   atomic.Uint64 // probes
 
 	// Read when the thread has ended.
 	swept   uint64                  // targets that got a probe
@@ -70,7 +73,13 @@ func (s *sender) work(g *gate, open func(*pace.Waiter) (transmit.Transmitter, er
 	if s.err != nil || g.abort.Load() {
 		return
 	}
-	if err := s.send(); err != nil && !errors.Is(err, transmit.ErrStopped) {
+	err := s.send()
+	left, drainErr := s.tx.Drain()
+	s.swept = min(s.firstPass, s.taken-uint64(left))
+	if err == nil {
+		err = drainErr
+	}
+	if err != nil && !errors.Is(err, transmit.ErrStopped) {
 		s.fail(err)
 	}
 }
@@ -84,7 +93,7 @@ func (s *sender) send() error {
 	s.probes = make([]probe.Probe, 0, pace.Burst)
 	s.through.plan(s.plan.Len(), uint64(config.Threads), uint64(s.tx.Batch()))
 	for attempt := 1; attempt <= config.Probes; attempt++ {
-		s.through.done = 0
+		s.through.begin()
 		if err := s.pass(uint8(attempt), uint64(config.Threads)); err != nil {
 			return err
 		}
@@ -129,9 +138,22 @@ func (s *sender) pass(attempt uint8, threads uint64) error {
 	if err := s.flush(attempt, targets-1); err != nil {
 		return err
 	}
-	s.through.mark(targets, true, s.waiter.Now())
+	s.through.give(targets, true, s.taken)
+	if int(attempt) == s.plan.config.Probes {
+		return nil
+	}
+	// The next pass must know when this one was through.
+	for s.through.done < len(s.through.ends) {
+		s.through.settle(s.tx.Handed(), s.waiter.Now())
+		if s.tx.Handed() < s.taken && !s.waiter.Until(s.waiter.Now()+settleEvery) {
+			return transmit.ErrStopped
+		}
+	}
 	return nil
 }
+
+// settleEvery is how often the end of a pass looks whether all is sent, in ns.
+const settleEvery = int64(200 * time.Microsecond)
 
 func (s *sender) skip(reason route.Reason, attempt uint8) {
 	s.skipped.Add(1)
@@ -154,13 +176,15 @@ func (s *sender) flush(attempt uint8, k uint64) error {
 			s.tx.Idle()
 		}
 	}
-	handed, err := s.tx.Send(s.probes)
+	taken, err := s.tx.Send(s.probes)
+	s.taken += uint64(taken)
 	if attempt == 1 {
-		s.swept += uint64(handed)
+		s.firstPass += uint64(taken)
 	}
 	s.probes = s.probes[:0]
 	if s.plan.config.Probes > 1 {
-		s.through.mark(k+1, false, s.waiter.Now())
+		s.through.give(k+1, false, s.taken)
+		s.through.settle(s.tx.Handed(), s.waiter.Now())
 	}
 	return err
 }

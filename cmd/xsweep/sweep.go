@@ -93,7 +93,7 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 
 	flags.Var(flagValue[pace.Rate]{&c.Rate, pace.ParseRate, pace.Rate.String, "rate"}, "rate",
 		"packets per second, such as 500, 10k, 1.5M or max")
-	flags.StringVar(&f.tx, "tx", string(sweep.TxAuto), "how to send: auto, packet or raw")
+	flags.StringVar(&f.tx, "tx", string(sweep.TxAuto), "how to send: auto, packet, raw or xdp")
 	flags.Var(flagValue[int]{&c.Threads, parseInt, strconv.Itoa, "count"}, "tx-threads", "threads that send")
 	flags.Var(flagValue[int]{&c.Batch, parseInt, showInt, "frames"}, "batch",
 		"frames sent at once: up to 64 at rate max, else up to 16 (default: by the rate)")

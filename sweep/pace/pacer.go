@@ -39,7 +39,8 @@ type Config struct {
 	Batch int
 }
 
-func (c Config) validate() error {
+// Validate returns an error unless the configuration can be kept.
+func (c Config) Validate() error {
 	switch {
 	case c.Threads < 0 || c.Threads > MaxThreads:
 		return fmt.Errorf("%d threads: must be 1 to %d", c.Threads, MaxThreads)
@@ -71,7 +72,7 @@ type Pacer struct {
 
 // New makes a pacer. Its first batch is due at once.
 func New(c Config) (*Pacer, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("pace: %w", err)
 	}
 	p := &Pacer{parts: uint64(max(c.Threads, 1)), batch: uint64(c.EffectiveBatch())}

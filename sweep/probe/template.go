@@ -114,6 +114,14 @@ func (t *Template) Len() int { return len(t.frame) }
 // MessageLen is the length of a probe's ICMP message in bytes.
 func (t *Template) MessageLen() int { return len(t.frame) - t.ip - ipv4Len }
 
+// Sums are those of the words that are the same in every probe, of IP header
+// and ICMP message, little-endian: what a program needs that finishes frames in
+// the kernel.
+func (t *Template) Sums() (ip, icmp uint64) { return t.ipSum, t.icmpSum }
+
+// Header is what every frame begins with, up to the ICMP code.
+func (t *Template) Header() []byte { return t.frame[:t.ip+offICMP+2] }
+
 // Init writes what all probes share. A frame needs it once; Address and Stamp
 // rewrite all that changes.
 func (t *Template) Init(frame []byte) { copy(frame, t.frame) }

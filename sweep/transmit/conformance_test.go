@@ -4,11 +4,15 @@ package transmit
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"runtime"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -16,6 +20,7 @@ import (
 	"xsweep/internal/lab"
 	"xsweep/internal/lab/labtest"
 	"xsweep/internal/testrand"
+	"xsweep/loader"
 	"xsweep/sweep/pace"
 	"xsweep/sweep/probe"
 	"xsweep/sweep/target"
@@ -30,6 +35,82 @@ var ways = []struct {
 }{
 	{"packet", true, NewPacket},
 	{"raw", false, NewRaw},
+	{"xdp", true, openXDP},
+}
+
+// openXDP loads the program that NewXDP needs, for one thread.
+func openXDP(c Config) (Transmitter, error) {
+	if c.Template == nil || c.Waiter == nil || c.Pace.Rate == 0 {
+		return NewXDP(c, nil, 0) // which refuses it
+	}
+	cpus, err := loader.UsableCPUs()
+	if err != nil {
+		return nil, err
+	}
+	ip, icmp := c.Template.Sums()
+	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
+		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Header: [36]byte(c.Template.Header()),
+		IPSum: ip, ICMPSum: icmp, CPUs: cpus[:1],
+	})
+	if err != nil {
+		return nil, err
+	}
+	tx, err := NewXDP(c, kernel, cpus[0])
+	if err != nil {
+		return nil, errors.Join(err, kernel.Close())
+	}
+	return withKernel{tx, kernel}, nil
+}
+
+// passAtPeer puts a program on lab1 that passes everything: a veth device takes
+// frames from programs only if its peer has one.
+func passAtPeer(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pass.Close() })
+	err = l.AtResponder(func() error {
+		device, err := net.InterfaceByName(lab.ResponderDevice)
+		if err != nil {
+			return err
+		}
+		attached, err := link.AttachXDP(link.XDPOptions{Program: pass, Interface: device.Index, Flags: link.XDPDriverMode})
+		if err == nil {
+			t.Cleanup(func() { attached.Close() })
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withKernel ends the program with its only transmitter.
+type withKernel struct {
+	Transmitter
+	kernel *loader.Transmit
+}
+
+func (w withKernel) Close() error { return errors.Join(w.Transmitter.Close(), w.kernel.Close()) }
+
+// send sends probes in batches, as a sweep does, and returns how many were
+// handed over in the end.
+func send(tx Transmitter, probes []probe.Probe) (handed int, err error) {
+	taken := 0
+	for taken < len(probes) && err == nil {
+		var n int
+		n, err = tx.Send(probes[taken:min(taken+tx.Batch(), len(probes))])
+		taken += n
+	}
+	left, drained := tx.Drain()
+	if err == nil {
+		err = drained
+	}
+	return taken - left, err
 }
 
 // options are what a test wants of a transmitter; zero fields are defaults.
@@ -44,6 +125,9 @@ func conform(t *testing.T, c lab.Config, test func(t *testing.T, l *lab.Lab, ope
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			l := startLab(t, c)
+			if way.name == "xdp" && c.Responder == lab.Kernel {
+				passAtPeer(t, l)
+			}
 			test(t, l, func(o options) (Transmitter, thread) {
 				t.Helper()
 				if o.rate == 0 {
@@ -81,19 +165,9 @@ func deviceIndex(t *testing.T) int {
 	return link.Attrs().Index
 }
 
-// sendAll sends probes in batches, as a sweep does.
-func sendAll(tx Transmitter, probes []probe.Probe) (handed int, err error) {
-	for handed < len(probes) && err == nil {
-		var n int
-		n, err = tx.Send(probes[handed:min(handed+tx.Batch(), len(probes))])
-		handed += n
-	}
-	return handed, err
-}
-
 func mustSendAll(t *testing.T, tx Transmitter, probes []probe.Probe) {
 	t.Helper()
-	if handed, err := sendAll(tx, probes); handed != len(probes) || err != nil {
+	if handed, err := send(tx, probes); handed != len(probes) || err != nil {
 		t.Fatalf("%d of %d handed, %v; %+v", handed, len(probes), err, tx.Counts())
 	}
 	if c := tx.Counts(); c.Accepted != uint64(len(probes)) || c.Refused != nil {
@@ -224,7 +298,7 @@ func TestConformStop(t *testing.T) {
 	conform(t, lab.Config{Responder: lab.Sink}, func(t *testing.T, l *lab.Lab, open func(options) (Transmitter, thread)) {
 		tx, th := open(options{rate: 100_000})
 		done := watchAccepted(tx, 1000, func() error { th.stop.Set(); return nil })
-		handed, err := tx.Send(numbered(0, endless))
+		handed, err := send(tx, numbered(0, endless))
 		if err := errors.Join(<-done); err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +329,7 @@ func TestConformDeviceLost(t *testing.T) {
 					at = l.AtResponder
 				}
 				done := watchAccepted(tx, 1000, func() error { return setLink(at, tc.device, false) })
-				handed, err := tx.Send(numbered(0, endless))
+				handed, err := send(tx, numbered(0, endless))
 				if err := <-done; err != nil {
 					t.Fatal(err)
 				}
@@ -271,7 +345,7 @@ func TestConformDeviceLost(t *testing.T) {
 // Probes of any size up to the device's MTU arrive whole; one byte more is
 // refused, frame by frame, and ends nothing.
 func TestConformSizes(t *testing.T) {
-	const mtu, headers = 1500, 28
+	const mtu, headers, vlanTag = 1500, 28, 4
 	conform(t, lab.Config{Responder: lab.Kernel}, func(t *testing.T, l *lab.Lab, open func(options) (Transmitter, thread)) {
 		heard := newCapture(t, l.AtResponder, lab.ResponderDevice)
 		for _, dataLen := range []int{probe.PayloadLen, probe.PayloadLen + 1, 100, mtu - headers - 1, mtu - headers} {
@@ -286,8 +360,9 @@ func TestConformSizes(t *testing.T) {
 				t.Errorf("%d bytes of data: frames (-want +got):\n%s", dataLen, diff)
 			}
 		}
-		tx, _ := open(options{dataLen: mtu - headers + 1})
-		if handed, err := tx.Send(numbered(0, 10)); handed != 10 || err != nil {
+		// (A device that takes frames from programs leaves room for a VLAN tag.)
+		tx, _ := open(options{dataLen: mtu - headers + 1 + vlanTag})
+		if handed, err := send(tx, numbered(0, 10)); handed != 10 || err != nil {
 			t.Errorf("beyond the MTU: %d handed, %v", handed, err)
 		}
 		if diff := cmp.Diff(Counts{Refused: map[unix.Errno]uint64{unix.EMSGSIZE: 10}}, tx.Counts()); diff != "" {

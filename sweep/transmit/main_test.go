@@ -16,6 +16,9 @@ import (
 
 func TestMain(m *testing.M) { labtest.Main(m) }
 
+// testKey is the secret of all tests' probes.
+var testKey = [16]byte{1, 2, 3}
+
 // thread is what a transmitter's thread brings along.
 type thread struct {
 	clock  pace.Clock
@@ -41,7 +44,7 @@ func newThread(t testing.TB) thread {
 // asked for, and with dataLen bytes of ICMP data.
 func newTemplate(t testing.TB, source netip.Addr, ethernet bool, dataLen int) *probe.Template {
 	t.Helper()
-	c := probe.TemplateConfig{Key: [16]byte{1, 2, 3}, Source: source, DataLen: dataLen}
+	c := probe.TemplateConfig{Key: testKey, Source: source, DataLen: dataLen}
 	if ethernet {
 		c.SourceMAC, c.NextHop = lab.SenderMAC, lab.ResponderMAC
 	}

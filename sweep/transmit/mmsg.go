@@ -55,6 +55,7 @@ type mmsg struct {
 	// which the IP layer takes for success (net_xmit_errno).
 	deaf bool
 
+	handed   atomic.Uint64
 	accepted atomic.Uint64
 	retries  atomic.Uint64
 	refused  [maxErrno]atomic.Uint64
@@ -97,6 +98,11 @@ func newMmsg(name string, fd int, c Config, pacer *pace.Pacer) *mmsg {
 
 func (m *mmsg) Batch() int { return m.pacer.Batch() }
 
+// Handed is what Send has returned: it hands over what it takes.
+func (m *mmsg) Handed() uint64 { return m.handed.Load() }
+
+func (m *mmsg) Drain() (int, error) { return 0, nil }
+
 func (m *mmsg) Idle() { m.pacer.Idle() }
 
 func (m *mmsg) Send(probes []probe.Probe) (int, error) {
@@ -104,6 +110,7 @@ func (m *mmsg) Send(probes []probe.Probe) (int, error) {
 	for done < len(probes) {
 		n := min(len(probes)-done, len(m.frames))
 		handed, err := m.sendBatch(probes[done : done+n])
+		m.handed.Add(uint64(handed))
 		done += handed
 		if err != nil {
 			return done, err
@@ -199,9 +206,7 @@ func (m *mmsg) refuse(errno unix.Errno) {
 	m.refused[min(int(errno), maxErrno-1)].Add(1)
 }
 
-func (m *mmsg) deviceError(errno unix.Errno) error {
-	return fmt.Errorf("%w: %s: transmitter %s: %w: is it up, and does it have carrier?", ErrDevice, m.device, m.name, errno)
-}
+func (m *mmsg) deviceError(errno unix.Errno) error { return deviceError(m.name, m.device, errno) }
 
 func (m *mmsg) Counts() Counts {
 	c := Counts{Accepted: m.accepted.Load(), Retries: m.retries.Load(), Stalls: m.pacer.Stalls()}

@@ -18,11 +18,17 @@ import (
 type Transmitter interface {
 	// Batch is how many probes Send should be given now.
 	Batch() int
-	// Send paces and sends probes in order and returns how many were handed
-	// to the device: each of them was accepted or refused. It is fewer than
-	// given only with an error: ErrStopped, or an error that wraps ErrDevice
-	// when the device cannot be sent through any more.
-	Send(probes []probe.Probe) (handed int, err error)
+	// Send paces and sends probes in order and returns how many it took. It is
+	// fewer than given only with an error: ErrStopped, or an error that wraps
+	// ErrDevice when the device cannot be sent through any more.
+	Send(probes []probe.Probe) (taken int, err error)
+	// Handed is how many of the probes taken were handed to the device so far,
+	// the first ones first: each of them was accepted or refused. It may be
+	// asked from any goroutine.
+	Handed() uint64
+	// Drain waits until all probes taken were handed over, or the stop is set,
+	// or the device fails. It ends sending and returns how many were not.
+	Drain() (left int, err error)
 	// Idle says that there was nothing to send for a while, so that being late
 	// next time is no stall.
 	Idle()
@@ -38,6 +44,20 @@ var (
 	// ErrDevice says that the device is gone, down or without carrier.
 	ErrDevice = errors.New("cannot send through the device any more")
 )
+
+// deviceExists asks the kernel for a device by its name.
+func deviceExists(fd int, device string) error {
+	request, err := unix.NewIfreq(device)
+	if err != nil {
+		return err
+	}
+	return unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request)
+}
+
+// deviceError is why a transmitter gives its device up.
+func deviceError(transmitter, device string, errno unix.Errno) error {
+	return fmt.Errorf("%w: %s: transmitter %s: %w: is it up, and does it have carrier?", ErrDevice, device, transmitter, errno)
+}
 
 // Counts is a transmitter's account. Accepted and the sum of Refused are
 // together what was handed.
@@ -65,7 +85,8 @@ func (c *Counts) Add(o Counts) {
 	}
 }
 
-// Config is what all transmitters need.
+// Config is what all transmitters need. (xdp takes key, source and headers from
+// what its program was loaded with.)
 type Config struct {
 	// Device and Index name the interface. raw takes them only to look whether
 	// the device is up, and to bind to it if BindToDevice is set.

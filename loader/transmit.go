@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"xsweep/bpf"
+)
+
+// TransmitConfig says what the transmitter in the kernel sends.
+type TransmitConfig struct {
+	// Key is the sweep's secret.
+	Key [16]byte
+	// Device is the index of the interface to send through.
+	Device int
+	// Source is the IPv4 address that probes come from.
+	Source netip.Addr
+	// Header is what every probe begins with: Ethernet and IP header, ICMP type
+	// and code.
+	Header [36]byte
+	// IPSum and ICMPSum are the sums of the words that all probes share, as
+	// probe.Template has them.
+	IPSum, ICMPSum uint64
+	// CPUs are the numbers of the CPUs that will send, each from one thread.
+	CPUs []int
+}
+
+// CanTransmitXDP returns an error that says what is missing if the device does
+// not take frames from XDP programs, as far as the kernel tells.
+func CanTransmitXDP(ifindex int) error {
+	devices, err := Devices()
+	if err != nil {
+		return fmt.Errorf("transmitter xdp: %w", err)
+	}
+	for _, d := range devices {
+		if d.Index == ifindex && d.XDPFeaturesErr == nil && !slices.Contains(d.XDPFeatures, "ndo-xmit") {
+			return fmt.Errorf("transmitter xdp: %s takes no frames from XDP programs (its driver lacks ndo-xmit; "+
+				"a veth device has it only with a program or GRO at its peer): use --tx packet", d.Name)
+		}
+	}
+	return nil
+}
+
+// ProbeRing is the memory that a sending thread shares with the program; see
+// bpf/include/transmit_abi.h.
+type ProbeRing = bpf.TransmitProbeRing
+
+// ProbeRingSize is the number of probes that fit into a ring.
+const ProbeRingSize = len(bpf.TransmitProbeRing{}.Probes)
+
+// Transmit is the loaded transmitter.
+type Transmit struct {
+	objects bpf.TransmitObjects
+	memory  []byte
+	stride  int
+	links   []link.Link
+}
+
+// LoadTransmit loads the transmitter and starts to count what it sends. It
+// fails where the kernel lacks the tracepoints that tell what became of frames:
+// without them nothing could be claimed.
+func LoadTransmit(c TransmitConfig) (*Transmit, error) {
+	if !c.Source.Is4() || len(c.CPUs) == 0 {
+		return nil, errors.New("transmitter xdp: needs an IPv4 source and a CPU")
+	}
+	spec, err := bpf.LoadTransmit()
+	if err != nil {
+		return nil, fmt.Errorf("transmitter xdp: %w", err)
+	}
+	namespace, err := networkNamespace()
+	if err != nil {
+		return nil, err
+	}
+	last := 0
+	for _, cpu := range c.CPUs {
+		last = max(last, cpu)
+	}
+	spec.Maps[bpf.TransmitMapRings].MaxEntries = uint32(last + 1)
+	for name, value := range map[string]any{
+		bpf.TransmitVarKey:     c.Key,
+		bpf.TransmitVarDevice:  int32(c.Device),
+		bpf.TransmitVarNetns:   namespace,
+		bpf.TransmitVarSource:  c.Source.As4(),
+		bpf.TransmitVarHeader:  c.Header,
+		bpf.TransmitVarIpSum:   c.IPSum,
+		bpf.TransmitVarIcmpSum: c.ICMPSum,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("transmitter xdp: set %s: %w", name, err)
+		}
+	}
+	t := &Transmit{}
+	if err := spec.LoadAndAssign(&t.objects, nil); err != nil {
+		return nil, loadError("transmitter", err)
+	}
+	if err := t.share(last + 1); err != nil {
+		t.Close()
+		return nil, err
+	}
+	for _, p := range []*ebpf.Program{t.objects.CountXmit, t.objects.CountRedirectErr} {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		if err != nil {
+			t.Close()
+			return nil, fmt.Errorf("transmitter xdp: trace what is sent: %w", err)
+		}
+		t.links = append(t.links, l)
+	}
+	return t, nil
+}
+
+// share maps the rings into this process.
+func (t *Transmit) share(rings int) error {
+	t.stride = (int(unsafe.Sizeof(ProbeRing{})) + 7) &^ 7
+	page := os.Getpagesize()
+	size := (rings*t.stride + page - 1) / page * page
+	memory, err := unix.Mmap(t.objects.Rings.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("transmitter xdp: map the probe rings: %w", err)
+	}
+	t.memory = memory
+	return nil
+}
+
+// Program is the loaded program, for tests that run it without a device.
+func (t *Transmit) Program() *ebpf.Program { return t.objects.XsweepTransmit }
+
+// Ring is the ring of the thread that sends on a CPU.
+func (t *Transmit) Ring(cpu int) *ProbeRing {
+	return (*ProbeRing)(unsafe.Pointer(&t.memory[cpu*t.stride]))
+}
+
+// Run runs the program turns times on this thread, which must be locked and
+// pinned to its CPU, over copies of frame. It returns unix.EINTR when a signal
+// came first: nothing is lost then, since the ring knows what was sent.
+func (t *Transmit) Run(frame []byte, turns, batch uint32) error {
+	// union bpf_attr, as BPF_PROG_RUN has it (linux/bpf.h).
+	attr := struct {
+		progFD, retval           uint32
+		dataSizeIn, dataSizeOut  uint32
+		dataIn, dataOut          uint64
+		repeat, duration         uint32
+		ctxSizeIn, ctxSizeOut    uint32
+		ctxIn, ctxOut            uint64
+		flags, cpu, batchSize, _ uint32
+	}{
+		progFD: uint32(t.objects.XsweepTransmit.FD()), dataSizeIn: uint32(len(frame)),
+		dataIn: uint64(uintptr(unsafe.Pointer(&frame[0]))), repeat: turns, flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES, batchSize: batch,
+	}
+	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_TEST_RUN, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	runtime.KeepAlive(frame)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// TransmitCounts is what became of the frames so far.
+type TransmitCounts struct {
+	Accepted uint64
+	Refused  [256]uint64 // by errno
+}
+
+// Counts is the account of the thread that sends on a CPU: frames are counted
+// where they are sent.
+func (t *Transmit) Counts(cpu int) (TransmitCounts, error) {
+	cpus := make([]bpf.TransmitTransmitCounters, ebpf.MustPossibleCPU())
+	if err := t.objects.Sent.Lookup(uint32(0), &cpus); err != nil {
+		return TransmitCounts{}, fmt.Errorf("transmitter xdp: read its counters: %w", err)
+	}
+	return TransmitCounts{Accepted: cpus[cpu].Accepted, Refused: cpus[cpu].Refused}, nil
+}
+
+// Close frees everything. No thread may be in Run.
+func (t *Transmit) Close() error {
+	var errs []error
+	for _, l := range t.links {
+		errs = append(errs, l.Close())
+	}
+	if t.memory != nil {
+		errs = append(errs, unix.Munmap(t.memory))
+	}
+	errs = append(errs, t.objects.Close())
+	return errors.Join(errs...)
+}
+
+// networkNamespace is the inode of this thread's network namespace.
+func networkNamespace() (uint32, error) {
+	var stat unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &stat); err != nil {
+		return 0, fmt.Errorf("look at the network namespace: %w", err)
+	}
+	return uint32(stat.Ino), nil
+}
