@@ -133,7 +133,7 @@ func newTun(t testing.TB, name, addr string) netlink.Link {
 	labtest.Kernel(t)
 	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR|unix.O_CLOEXEC, 0)
 	if os.IsNotExist(err) && os.Getenv("XSWEEP_KERNEL_TESTS") != "required" {
-		t.Skip("needs /dev/net/tun (module tun)")
+		labtest.Lacking(t, "/dev/net/tun (module tun)")
 	}
 	must(t, err)
 	t.Cleanup(func() { f.Close() })

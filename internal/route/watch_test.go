@@ -99,7 +99,7 @@ func TestWatchLinkBridgePort(t *testing.T) {
 	attrs.Name = "bridge0"
 	bridge := &netlink.Bridge{LinkAttrs: attrs}
 	if err := netlink.LinkAdd(bridge); errors.Is(err, unix.EOPNOTSUPP) && os.Getenv("XSWEEP_KERNEL_TESTS") != "required" {
-		t.Skip("needs a kernel with bridges (module bridge)")
+		labtest.Lacking(t, "a kernel with bridges (module bridge)")
 	} else {
 		must(t, err)
 	}

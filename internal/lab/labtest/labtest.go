@@ -58,9 +58,15 @@ func Kernel(t testing.TB) {
 	if os.Getenv(insideEnv) != "" {
 		return
 	}
-	const why = "needs root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN for namespaces), kernel 5.15 or later, and labtest.Main in TestMain"
+	Lacking(t, "root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN for namespaces), kernel 5.15 or later, and labtest.Main in TestMain")
+}
+
+// Lacking skips a test because the machine lacks what it needs. Where kernel
+// tests are required it fails instead.
+func Lacking(t testing.TB, what string) {
+	t.Helper()
 	if os.Getenv(requiredEnv) == "required" {
-		t.Fatal("kernel tests are required here, but this one " + why)
+		t.Fatal("kernel tests are required here, but this one needs " + what)
 	}
-	t.Skip(why)
+	t.Skip("needs " + what)
 }
