@@ -106,6 +106,14 @@ func (r *run) unsentReason() string {
 	return "stopped"
 }
 
+// errnoName is an errno as the summary names it.
+func errnoName(errno unix.Errno) string {
+	if name := unix.ErrnoName(errno); name != "" {
+		return name
+	}
+	return "errno " + errno.Error()
+}
+
 func countPackets(s *Summary, stats *loader.ReplyStats) {
 	s.Packets.Judged = stats.Judged
 	for v, n := range stats.Verdicts {

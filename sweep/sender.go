@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"xsweep/internal/route"
 	"xsweep/sweep/pace"
 	"xsweep/sweep/probe"
@@ -28,10 +26,10 @@ type sender struct {
 	probes  []probe.Probe
 	fail    func(error) // ends the sweep
 	through parts
-	taken   uint64 // probes that the transmitter took, and of them in the
-	// first pass
-	firstPass uint64
-	skipped   atomic.Uint64 // probes
+	skipped atomic.Uint64 // probes
+
+	taken     uint64 // probes that the transmitter took
+	firstPass uint64 // as many of them in the first pass
 
 	// Read when the thread has ended.
 	swept   uint64                  // targets that got a probe
@@ -187,26 +185,4 @@ func (s *sender) flush(attempt uint8, k uint64) error {
 		s.through.settle(s.tx.Handed(), s.waiter.Now())
 	}
 	return err
-}
-
-// errnoName is an errno as the summary names it.
-func errnoName(errno unix.Errno) string {
-	if name := unix.ErrnoName(errno); name != "" {
-		return name
-	}
-	return "errno " + errno.Error()
-}
-
-// peak finds the largest rate over about a second among readings of a counter.
-type peak struct {
-	at    time.Time
-	count uint64
-	rate  float64
-}
-
-func (p *peak) add(now time.Time, count uint64) {
-	if elapsed := now.Sub(p.at); elapsed > 0 {
-		p.rate = max(p.rate, float64(count-p.count)/elapsed.Seconds())
-	}
-	p.at, p.count = now, count
 }
