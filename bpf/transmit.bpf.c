@@ -11,7 +11,9 @@
  * behind the tag.
  *
  * That a frame was sent is not reported to the caller. Two tracing programs
- * count what the kernel says of each bulk of frames. */
+ * count what the kernel says of each bulk of frames, and bring back the probes
+ * that the device had no room for. All three run on the sending thread's CPU,
+ * one after the other, so that nothing between them needs a lock. */
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -34,6 +36,7 @@ const volatile __u32 source;   /* network byte order */
 const volatile __u32 header[HEADER_WORDS]; /* of every probe, up to the ICMP code */
 const volatile __u64 ip_sum;   /* sums of the words that all probes share */
 const volatile __u64 icmp_sum;
+const volatile __u8 traced;    /* the tracing programs below run */
 
 /* Never read: puts the type into BTF, where bpf2go finds it. */
 const volatile struct probe_descriptor abi_descriptor;
@@ -63,6 +66,22 @@ struct probe_frame {
 	struct probe_payload payload;
 } __attribute__((packed));
 
+/* What a device without room is given, as sendmmsg's transmitter does: 20 us,
+ * then twice that and so on up to 1 ms, some 50 ms in all. Once a probe was
+ * refused for good, those behind it get some 1 ms until one goes through: a
+ * device that takes nothing must not hold the sweep for long. */
+#define FIRST_HOLD_NS 20000ULL
+#define MAX_HOLD_NS 1000000ULL
+#define PATIENCE 54
+#define SHORT_PATIENCE 6
+
+static __always_inline struct probe_ring *own_ring(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&rings, &cpu);
+}
+
 /* Whether a frame may leave now. */
 static __always_inline int is_due(struct probe_ring *r, __u64 now)
 {
@@ -70,8 +89,11 @@ static __always_inline int is_due(struct probe_ring *r, __u64 now)
 
 	if (!r->interval)
 		return 1;
-	if (time < r->due)
+	if (time < r->due) {
+		if (r->due - time > r->interval) /* the rate was raised meanwhile */
+			r->due = time + r->interval;
 		return 0;
+	}
 	late = time - r->due;
 	if (late > STALL_AFTER || late > r->slack) {
 		if (r->excused == r->idle)
@@ -107,32 +129,66 @@ static __always_inline void build(struct probe_frame *f, const struct probe_desc
 	f->icmp.checksum = ~checksum_fold(sum);
 }
 
+/* A turn without a frame. The kernel gives all frames of a batch of runs to the
+ * device at the end of it at the latest: what it has not told of long after will
+ * never be told of, and must not be waited for. */
+static __always_inline int rest(struct probe_ring *r)
+{
+	__u64 open = r->pushed - r->flushed;
+
+	if (open && ++r->quiet > QUIET_TURNS) {
+		r->flushed = r->pushed;
+		r->unconfirmed += open;
+		*(volatile __u64 *)&r->handed += open;
+	}
+	return XDP_DROP;
+}
+
 SEC("xdp")
 int xsweep_transmit(struct xdp_md *ctx)
 {
 	void *data_end = (void *)(long)ctx->data_end;
 	struct probe_frame *f = (void *)(long)ctx->data;
-	struct probe_ring *r;
+	struct probe_ring *r = own_ring();
+	const struct probe_descriptor *p;
 	__u64 now, n;
-	__u32 cpu = bpf_get_smp_processor_id();
+	int again;
 
-	r = bpf_map_lookup_elem(&rings, &cpu);
 	if (!r || (void *)(f + 1) > data_end)
 		return XDP_ABORTED;
 	n = r->consumed;
-	if (n == r->known) {
+	again = r->again_taken != r->again_given;
+	if (!again && n == r->known) {
 		/* The atomic orders the slots' reads behind it on any machine. */
 		r->known = __sync_fetch_and_add(&r->produced, 0);
-		if (n == r->known)
-			return XDP_DROP;
+		if (n == r->known) {
+			*(volatile __u64 *)&r->entered = 1;
+			return rest(r);
+		}
 	}
 	if (*(volatile __u64 *)&r->stopped)
-		return XDP_DROP;
+		return rest(r);
 	now = bpf_ktime_get_ns();
+	if (r->hold_ns) {
+		if (now < r->hold_ns)
+			return rest(r);
+		r->hold_ns = 0;
+	}
 	if (!is_due(r, now))
-		return XDP_DROP;
-	build(f, &r->probes[n & (PROBE_RING_SIZE - 1)], now);
-	*(volatile __u64 *)&r->consumed = n + 1;
+		return rest(r);
+	p = again ? &r->again[r->again_taken & (AGAIN_SIZE - 1)] : &r->probes[n & (PROBE_RING_SIZE - 1)];
+	build(f, p, now);
+	if (traced) {
+		r->pending[r->pushed++ & (PENDING_SIZE - 1)] = *p;
+		r->quiet = 0;
+	} else {
+		r->unconfirmed++;
+		*(volatile __u64 *)&r->handed = n + 1;
+	}
+	if (again)
+		r->again_taken++;
+	else
+		*(volatile __u64 *)&r->consumed = n + 1;
 	return bpf_redirect(device, 0);
 }
 
@@ -171,38 +227,92 @@ static __always_inline struct transmit_counters *counters_of(const struct net_de
  * more: that is what ENOBUFS means. */
 #define ENOBUFS 105
 
-static __always_inline void refuse(struct transmit_counters *c, int err, int frames)
+static __always_inline void refuse(struct probe_ring *r, struct transmit_counters *c, int err, int frames)
 {
 	c->refused[(err ? -err : ENOBUFS) & 255] += frames;
+	*(volatile __u64 *)&r->handed += frames;
 }
 
-/* xdp_devmap_xmit: a bulk of frames was given to the device's driver. */
+/* Keeps a probe for later; not if it was tried too often. */
+static __always_inline int try_again(struct probe_ring *r, const struct probe_descriptor *p)
+{
+	__u64 until, hold = MAX_HOLD_NS;
+	struct probe_descriptor *slot;
+
+	if (p->tries >= (r->impatient ? SHORT_PATIENCE : PATIENCE)) {
+		r->impatient = 1;
+		return 0;
+	}
+	if (r->again_given - r->again_taken == AGAIN_SIZE)
+		return 0;
+	slot = &r->again[r->again_given++ & (AGAIN_SIZE - 1)];
+	*slot = *p;
+	slot->tries++;
+	if (p->tries < 6) /* 20 us x 2^6 is more than a millisecond */
+		hold = FIRST_HOLD_NS << p->tries;
+	until = bpf_ktime_get_ns() + hold;
+	if (until > r->hold_ns)
+		r->hold_ns = until;
+	r->retries++;
+	return 1;
+}
+
+/* xdp_devmap_xmit: a bulk of frames was given to the device's driver, which
+ * took the first ones of it. */
 SEC("tp_btf/xdp_devmap_xmit")
 int count_xmit(__u64 *args)
 {
 	const struct net_device *from = (void *)args[0], *to = (void *)args[1];
 	int accepted = args[2], drops = args[3], err = args[4];
 	struct transmit_counters *c = counters_of(from, to->ifindex);
+	struct probe_ring *r = own_ring();
+	__u64 first, behind;
 
-	if (!c)
+	if (!c || !r || accepted < 0)
 		return 0;
-	if (accepted > 0)
+	if (accepted > 0) {
 		c->accepted += accepted;
-	if (drops > 0)
-		refuse(c, err, drops);
+		*(volatile __u64 *)&r->handed += accepted;
+		r->impatient = 0;
+	}
+	if (drops < 0)
+		drops = 0;
+	/* The first ones pending are the bulk, at most one is behind it. Should
+	 * that ever not be so, nothing may be sent twice: what is dropped then is
+	 * refused. */
+	first = r->flushed + accepted;
+	r->flushed = first + drops;
+	behind = r->pushed - r->flushed;
+	if (behind > 1) {
+		r->flushed = r->pushed;
+		if (behind <= PENDING_SIZE) {
+			r->unconfirmed += behind;
+			*(volatile __u64 *)&r->handed += behind;
+		}
+	}
+	if (err || behind > 1 || drops > BULK_SIZE) {
+		refuse(r, c, err, drops);
+		return 0;
+	}
+	for (int i = 0; i < BULK_SIZE && i < drops; i++)
+		if (!try_again(r, &r->pending[(first + i) & (PENDING_SIZE - 1)]))
+			refuse(r, c, 0, 1);
 	return 0;
 }
 
-/* xdp_redirect_err: a frame did not even get into a bulk. */
+/* xdp_redirect_err: the last frame did not even get into a bulk. */
 SEC("tp_btf/xdp_redirect_err")
 int count_redirect_err(__u64 *args)
 {
 	const struct net_device *from = (void *)args[0];
 	int err = args[3], to = args[6];
 	struct transmit_counters *c = counters_of(from, to);
+	struct probe_ring *r = own_ring();
 
-	if (c)
-		refuse(c, err, 1);
+	if (!c || !r)
+		return 0;
+	r->pushed--;
+	refuse(r, c, err, 1);
 	return 0;
 }
 

@@ -18,25 +18,38 @@ type TransmitProbeDescriptor struct {
 	IndexAttempt uint64
 	Target       uint32
 	HopLimit     uint8
-	Reserved     [3]uint8
+	Tries        uint8
+	Reserved     [2]uint8
 }
 
 type TransmitProbeRing struct {
-	_        structs.HostLayout
-	Produced uint64
-	Interval uint64
-	Slack    uint64
-	Stopped  uint64
-	EpochNs  uint64
-	Idle     uint64
-	Pad0     [2]uint64
-	Consumed uint64
-	Stalls   uint64
-	Due      uint64
-	Known    uint64
-	Excused  uint64
-	Pad1     [3]uint64
-	Probes   [16384]TransmitProbeDescriptor
+	_           structs.HostLayout
+	Produced    uint64
+	Interval    uint64
+	Slack       uint64
+	Stopped     uint64
+	EpochNs     uint64
+	Idle        uint64
+	Pad0        [2]uint64
+	Consumed    uint64
+	Handed      uint64
+	Unconfirmed uint64
+	Entered     uint64
+	Stalls      uint64
+	Retries     uint64
+	Due         uint64
+	Known       uint64
+	Excused     uint64
+	HoldNs      uint64
+	Impatient   uint64
+	Quiet       uint64
+	Pushed      uint64
+	Flushed     uint64
+	AgainGiven  uint64
+	AgainTaken  uint64
+	Pending     [32]TransmitProbeDescriptor
+	Again       [64]TransmitProbeDescriptor
+	Probes      [16384]TransmitProbeDescriptor
 }
 
 type TransmitTransmitCounters struct {
@@ -62,6 +75,7 @@ const (
 	TransmitVarKey               = "key"
 	TransmitVarNetns             = "netns"
 	TransmitVarSource            = "source"
+	TransmitVarTraced            = "traced"
 )
 
 // LoadTransmit returns the embedded CollectionSpec for Transmit.
@@ -131,6 +145,7 @@ type TransmitVariableSpecs struct {
 	Key           *ebpf.VariableSpec `ebpf:"key"`
 	Netns         *ebpf.VariableSpec `ebpf:"netns"`
 	Source        *ebpf.VariableSpec `ebpf:"source"`
+	Traced        *ebpf.VariableSpec `ebpf:"traced"`
 }
 
 // TransmitObjects contains all objects after they have been loaded into the kernel.
@@ -176,6 +191,7 @@ type TransmitVariables struct {
 	Key           *ebpf.Variable `ebpf:"key"`
 	Netns         *ebpf.Variable `ebpf:"netns"`
 	Source        *ebpf.Variable `ebpf:"source"`
+	Traced        *ebpf.Variable `ebpf:"traced"`
 }
 
 // TransmitPrograms contains all programs after they have been loaded into the kernel.

@@ -61,16 +61,34 @@ const ProbeRingSize = len(bpf.TransmitProbeRing{}.Probes)
 
 // Transmit is the loaded transmitter.
 type Transmit struct {
-	objects bpf.TransmitObjects
+	objects *ebpf.Collection
 	memory  []byte
 	stride  int
 	links   []link.Link
+	traced  bool
 }
 
-// LoadTransmit loads the transmitter and starts to count what it sends. It
-// fails where the kernel lacks the tracepoints that tell what became of frames:
-// without them nothing could be claimed.
+// tracers are the programs that learn from the kernel what became of frames,
+// by the tracepoints that they are attached to.
+var tracers = map[string]string{
+	"xdp_devmap_xmit":  bpf.TransmitProgCountXmit,
+	"xdp_redirect_err": bpf.TransmitProgCountRedirectErr,
+}
+
+// LoadTransmit loads the transmitter and starts to count what it sends. Where
+// the kernel lacks the tracepoints that tell what became of frames, nothing is
+// counted, and Traced says so.
 func LoadTransmit(c TransmitConfig) (*Transmit, error) {
+	traced := true
+	for point := range tracers {
+		if err := tryTracepoint(point); errors.Is(err, ebpf.ErrNotSupported) {
+			traced = false
+		}
+	}
+	return loadTransmit(c, traced)
+}
+
+func loadTransmit(c TransmitConfig, traced bool) (*Transmit, error) {
 	if !c.Source.Is4() || len(c.CPUs) == 0 {
 		return nil, errors.New("transmitter xdp: needs an IPv4 source and a CPU")
 	}
@@ -95,24 +113,33 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 		bpf.TransmitVarHeader:  c.Header,
 		bpf.TransmitVarIpSum:   c.IPSum,
 		bpf.TransmitVarIcmpSum: c.ICMPSum,
+		bpf.TransmitVarTraced:  traced,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("transmitter xdp: set %s: %w", name, err)
 		}
 	}
-	t := &Transmit{}
-	if err := spec.LoadAndAssign(&t.objects, nil); err != nil {
+	if !traced {
+		for _, name := range tracers {
+			delete(spec.Programs, name)
+		}
+	}
+	t := &Transmit{traced: traced}
+	if t.objects, err = ebpf.NewCollection(spec); err != nil {
 		return nil, loadError("transmitter", err)
 	}
 	if err := t.share(last + 1); err != nil {
 		t.Close()
 		return nil, err
 	}
-	for _, p := range []*ebpf.Program{t.objects.CountXmit, t.objects.CountRedirectErr} {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+	if !traced {
+		return t, nil
+	}
+	for point, name := range tracers {
+		l, err := link.AttachTracing(link.TracingOptions{Program: t.objects.Programs[name]})
 		if err != nil {
 			t.Close()
-			return nil, fmt.Errorf("transmitter xdp: trace what is sent: %w", err)
+			return nil, fmt.Errorf("transmitter xdp: trace what is sent at %s: %w", point, err)
 		}
 		t.links = append(t.links, l)
 	}
@@ -124,7 +151,7 @@ func (t *Transmit) share(rings int) error {
 	t.stride = (int(unsafe.Sizeof(ProbeRing{})) + 7) &^ 7
 	page := os.Getpagesize()
 	size := (rings*t.stride + page - 1) / page * page
-	memory, err := unix.Mmap(t.objects.Rings.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	memory, err := unix.Mmap(t.objects.Maps[bpf.TransmitMapRings].FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("transmitter xdp: map the probe rings: %w", err)
 	}
@@ -133,7 +160,7 @@ func (t *Transmit) share(rings int) error {
 }
 
 // Program is the loaded program, for tests that run it without a device.
-func (t *Transmit) Program() *ebpf.Program { return t.objects.XsweepTransmit }
+func (t *Transmit) Program() *ebpf.Program { return t.objects.Programs[bpf.TransmitProgXsweepTransmit] }
 
 // Ring is the ring of the thread that sends on a CPU.
 func (t *Transmit) Ring(cpu int) *ProbeRing {
@@ -154,7 +181,7 @@ func (t *Transmit) Run(frame []byte, turns, batch uint32) error {
 		ctxIn, ctxOut            uint64
 		flags, cpu, batchSize, _ uint32
 	}{
-		progFD: uint32(t.objects.XsweepTransmit.FD()), dataSizeIn: uint32(len(frame)),
+		progFD: uint32(t.Program().FD()), dataSizeIn: uint32(len(frame)),
 		dataIn: uint64(uintptr(unsafe.Pointer(&frame[0]))), repeat: turns, flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES, batchSize: batch,
 	}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_TEST_RUN, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
@@ -171,11 +198,14 @@ type TransmitCounts struct {
 	Refused  [256]uint64 // by errno
 }
 
+// Traced says whether the kernel tells what becomes of frames.
+func (t *Transmit) Traced() bool { return t.traced }
+
 // Counts is the account of the thread that sends on a CPU: frames are counted
-// where they are sent.
+// where they are sent. It stays empty unless Traced.
 func (t *Transmit) Counts(cpu int) (TransmitCounts, error) {
 	cpus := make([]bpf.TransmitTransmitCounters, ebpf.MustPossibleCPU())
-	if err := t.objects.Sent.Lookup(uint32(0), &cpus); err != nil {
+	if err := t.objects.Maps[bpf.TransmitMapSent].Lookup(uint32(0), &cpus); err != nil {
 		return TransmitCounts{}, fmt.Errorf("transmitter xdp: read its counters: %w", err)
 	}
 	return TransmitCounts{Accepted: cpus[cpu].Accepted, Refused: cpus[cpu].Refused}, nil
@@ -190,7 +220,7 @@ func (t *Transmit) Close() error {
 	if t.memory != nil {
 		errs = append(errs, unix.Munmap(t.memory))
 	}
-	errs = append(errs, t.objects.Close())
+	t.objects.Close()
 	return errors.Join(errs...)
 }
 

@@ -32,6 +32,7 @@ type halting struct {
 
 func (h *halting) Batch() int              { return h.batch }
 func (h *halting) Idle()                   {}
+func (h *halting) SetRate(pace.Rate) error { return nil }
 func (h *halting) Drain() (int, error)     { return 0, nil }
 func (h *halting) Handed() uint64          { return h.handed }
 func (h *halting) Counts() transmit.Counts { return transmit.Counts{} }

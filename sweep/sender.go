@@ -127,7 +127,7 @@ func (s *sender) pass(attempt uint8, threads uint64) error {
 			if err := s.flush(attempt, k); err != nil {
 				return err
 			}
-			passed = 0
+			batch, passed = s.tx.Batch(), 0 // the rate may have been changed
 		}
 	}
 	if targets == 0 {

@@ -15,8 +15,20 @@ struct probe_descriptor {
 	__u64 index_attempt; /* as in struct probe_payload */
 	__u32 target;        /* as it stands in the packet */
 	__u8 hop_limit;
-	__u8 reserved[3];
+	__u8 tries;          /* how often the device had no room for it; 0 from user space */
+	__u8 reserved[2];
 };
+
+/* How many frames the kernel gives to a device at a time (DEV_MAP_BULK_SIZE),
+ * and room for those on the way to it: a full bulk leaves when the frame behind
+ * it is there. */
+#define BULK_SIZE 16
+#define QUIET_TURNS 256 /* the largest batch of runs that the kernel makes; behind it nothing is on its way */
+#define PENDING_SIZE 32 /* a power of two */
+
+/* Probes that the device had no room for wait here; more than a bulk or two
+ * cannot, since nothing is sent meanwhile. */
+#define AGAIN_SIZE 64 /* a power of two */
 
 /* A single-producer, single-consumer ring. produced and consumed count probes
  * since the beginning; probe n has slot n % PROBE_RING_SIZE. User space writes
@@ -33,13 +45,24 @@ struct probe_ring {
 	__u64 epoch_ns;  /* CLOCK_MONOTONIC that times count from */
 	__u64 idle;      /* changed: the next frame may be late, there was none */
 	__u64 pad0[2];
-	/* The program writes these. */
+	/* The programs write these. */
 	__u64 consumed;
+	__u64 handed;    /* probes that the device has accepted or refused for good, and unconfirmed */
+	__u64 unconfirmed; /* probes of which the kernel never said what became of them */
+	__u64 entered;   /* 1: the program runs, and has seen the ring empty */
 	__u64 stalls;
+	__u64 retries;   /* frames that the device had no room for and that were kept */
 	__u64 due;       /* when the next frame may leave */
 	__u64 known;     /* produced, when last read */
 	__u64 excused;   /* idle, when last read */
-	__u64 pad1[3];
+	__u64 hold_ns;   /* CLOCK_MONOTONIC until when the device is left alone; 0: it is not */
+	__u64 impatient; /* 1: the device has refused the last probe that waited for it */
+	__u64 quiet;     /* turns without a frame while some are on their way */
+	/* Counted like produced and consumed. */
+	__u64 pushed, flushed;         /* of pending: frames on their way to the device */
+	__u64 again_given, again_taken; /* of again: probes to try again */
+	struct probe_descriptor pending[PENDING_SIZE];
+	struct probe_descriptor again[AGAIN_SIZE];
 	struct probe_descriptor probes[PROBE_RING_SIZE];
 };
 

@@ -53,15 +53,17 @@ func (c Config) Validate() error {
 }
 
 // Pacer is the schedule of one thread: a token bucket whose batches have due
-// times. It keeps no clock of its own. Stalls may be called from any goroutine,
-// everything else from one.
+// times. It keeps no clock of its own. Stalls and SetRate may be called from any
+// goroutine, everything else from one.
 type Pacer struct {
 	stalls atomic.Uint64
+	asked  atomic.Uint64 // the Rate that SetRate asked for; 0: none
 
-	rate  uint64 // of all threads together; 0: as fast as can be
-	parts uint64 // threads
-	batch uint64 // frames
-	depth uint64 // frames that may be due at once, at least a batch
+	config Config // as at the beginning
+	rate   uint64 // of all threads together; 0: as fast as can be
+	parts  uint64 // threads
+	batch  uint64 // frames
+	depth  uint64 // frames that may be due at once, at least a batch
 
 	// Frame n is due at epoch + n / rate.
 	epoch   int64
@@ -75,14 +77,53 @@ func New(c Config) (*Pacer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("pace: %w", err)
 	}
-	p := &Pacer{parts: uint64(max(c.Threads, 1)), batch: uint64(c.EffectiveBatch())}
-	if c.Rate == Max {
-		return p, nil // without a rate there is no burst to share
+	p := &Pacer{config: c, parts: uint64(max(c.Threads, 1))}
+	p.adopt(c.Rate)
+	return p, nil
+}
+
+// adopt sets what follows from the rate.
+func (p *Pacer) adopt(rate Rate) {
+	c := p.config
+	c.Rate = rate
+	p.batch = uint64(c.EffectiveBatch())
+	if rate == Max { // without a rate there is no burst to share
+		p.rate = 0
+		return
 	}
-	p.rate = uint64(c.Rate)
+	p.rate = uint64(rate)
 	p.batch = max(p.batch/p.parts, 1)
 	p.depth = Burst/p.parts - p.batch
-	return p, nil
+}
+
+// SetRate changes the rate from the next batch on. What is due under the old
+// rate stays due; a batch that is not yet due comes no later than under the new.
+func (p *Pacer) SetRate(rate Rate) error {
+	c := p.config
+	c.Rate = rate
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("pace: %w", err)
+	}
+	p.asked.Store(uint64(rate))
+	return nil
+}
+
+// change adopts the rate that was asked for.
+func (p *Pacer) change(now int64) {
+	rate := Rate(p.asked.Swap(0))
+	if rate == 0 {
+		return
+	}
+	paced := p.rate != 0 && p.started
+	var due int64
+	if paced {
+		due = p.due(p.sent)
+	}
+	p.adopt(rate)
+	p.epoch, p.sent, p.started = 0, 0, paced
+	if paced && p.rate != 0 {
+		p.epoch = min(due, now+p.due(p.batch))
+	}
 }
 
 // EffectiveBatch is how many frames all threads together will send at once.
@@ -116,6 +157,9 @@ func (p *Pacer) due(n uint64) int64 {
 // time now. If that is not after now, the batch must leave, and Sent be
 // called with its size; otherwise Next must be called again later.
 func (p *Pacer) Next(now int64) (due int64) {
+	if p.asked.Load() != 0 {
+		p.change(now)
+	}
 	if p.rate == 0 {
 		return now
 	}

@@ -105,6 +105,13 @@ func (m *mmsg) Drain() (int, error) { return 0, nil }
 
 func (m *mmsg) Idle() { m.pacer.Idle() }
 
+func (m *mmsg) SetRate(rate pace.Rate) error {
+	if err := m.pacer.SetRate(rate); err != nil {
+		return fmt.Errorf("transmitter %s: %w", m.name, err)
+	}
+	return nil
+}
+
 func (m *mmsg) Send(probes []probe.Probe) (int, error) {
 	done := 0
 	for done < len(probes) {

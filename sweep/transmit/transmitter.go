@@ -23,7 +23,7 @@ type Transmitter interface {
 	// ErrDevice when the device cannot be sent through any more.
 	Send(probes []probe.Probe) (taken int, err error)
 	// Handed is how many of the probes taken were handed to the device so far,
-	// the first ones first: each of them was accepted or refused. It may be
+	// the first ones first: each of them was accepted or refused, or nobody knows. It may be
 	// asked from any goroutine.
 	Handed() uint64
 	// Drain waits until all probes taken were handed over, or the stop is set,
@@ -32,6 +32,9 @@ type Transmitter interface {
 	// Idle says that there was nothing to send for a while, so that being late
 	// next time is no stall.
 	Idle()
+	// SetRate changes the rate of all threads together; each is to be told. It
+	// may be called from any goroutine. The burst stays what it was.
+	SetRate(rate pace.Rate) error
 	// Counts is what has become of the probes that were handed over.
 	Counts() Counts
 	// Close frees the transmitter.
@@ -59,13 +62,16 @@ func deviceError(transmitter, device string, errno unix.Errno) error {
 	return fmt.Errorf("%w: %s: transmitter %s: %w: is it up, and does it have carrier?", ErrDevice, device, transmitter, errno)
 }
 
-// Counts is a transmitter's account. Accepted and the sum of Refused are
-// together what was handed.
+// Counts is a transmitter's account. Accepted, the sum of Refused and
+// Unconfirmed are together what was handed.
 type Counts struct {
 	// Accepted frames went to the device.
 	Accepted uint64
 	// Refused frames did not, by errno.
 	Refused map[unix.Errno]uint64
+	// Unconfirmed frames were given to the kernel, which does not tell what
+	// became of them.
+	Unconfirmed uint64
 	// Retries is how many times a refusal was only temporary.
 	Retries uint64
 	// Stalls is how often the schedule could not be kept.
@@ -75,6 +81,7 @@ type Counts struct {
 // Add adds another transmitter's account to this one.
 func (c *Counts) Add(o Counts) {
 	c.Accepted += o.Accepted
+	c.Unconfirmed += o.Unconfirmed
 	c.Retries += o.Retries
 	c.Stalls += o.Stalls
 	for errno, n := range o.Refused {

@@ -29,6 +29,14 @@ const (
 	xdpPacedBatch = pace.Burst / 4
 )
 
+// How long the feeder sleeps at least and at most while the ring empties. Each
+// time it wakes costs the CPU that it shares with the program's thread more
+// than filling hundreds of slots does, so it sleeps until half are free.
+const (
+	minPause = int64(50 * time.Microsecond)
+	maxPause = int64(5 * time.Millisecond)
+)
+
 // xdp sends from inside the kernel: Send only writes descriptors into a ring
 // that a BPF program empties, on a thread of its own that is pinned to a CPU.
 // The program stamps, paces and sends; see bpf/transmit.bpf.c.
@@ -37,24 +45,24 @@ type xdp struct {
 	ring   *loader.ProbeRing
 	cpu    int
 	frame  []byte
-	batch  uint32
+	batch  atomic.Uint32
+	rate   pace.Config
 	waiter *pace.Waiter
-	pause  int64 // ns in which about a quarter of the ring empties
 	device string
 	socket int // to ask for the device's state
 
 	produced uint64
+	seen     drained
 
-	started bool
-	thread  atomic.Int32 // the runner's thread id, while it is in the kernel
-	ended   chan struct{}
-	err     error // why the runner ended; read after ended is closed
-	close   sync.Once
+	thread atomic.Int32 // the runner's thread id, while it is in the kernel
+	ended  chan struct{}
+	err    error // why the runner ended; read after ended is closed
+	close  sync.Once
 }
 
-// NewXDP makes a transmitter that sends from inside the kernel. kernel is
-// shared by all threads and belongs to the caller; cpu is one of those that it
-// was loaded for, and no other transmitter's.
+// NewXDP makes a transmitter that sends from inside the kernel, and waits until
+// its program runs. kernel is shared by all threads and belongs to the caller;
+// cpu is one of those that it was loaded for, and no other transmitter's.
 func NewXDP(c Config, kernel *loader.Transmit, cpu int) (Transmitter, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("transmitter xdp: %w", err)
@@ -66,9 +74,8 @@ func NewXDP(c Config, kernel *loader.Transmit, cpu int) (Transmitter, error) {
 		return nil, errors.New("transmitter xdp: its frames need an Ethernet header")
 	}
 	x := &xdp{
-		kernel: kernel, ring: kernel.Ring(cpu), cpu: cpu, waiter: c.Waiter,
-		frame: make([]byte, c.Template.Len()), batch: xdpBatch, pause: int64(100 * time.Microsecond),
-		ended: make(chan struct{}), device: c.Device,
+		kernel: kernel, ring: kernel.Ring(cpu), cpu: cpu, rate: c.Pace, waiter: c.Waiter,
+		frame: make([]byte, c.Template.Len()), ended: make(chan struct{}), device: c.Device,
 	}
 	var err error
 	if x.socket, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
@@ -81,35 +88,87 @@ func NewXDP(c Config, kernel *loader.Transmit, cpu int) (Transmitter, error) {
 	c.Template.Init(x.frame)
 	x.ring.EpochNs = uint64(c.Waiter.Now())
 	x.Idle() // the first frame is never late
-	if c.Pace.Rate != pace.Max {
-		threads := uint64(max(c.Pace.Threads, 1))
-		x.batch = uint32(max(xdpPacedBatch/threads, 1))
-		// Nanoseconds in 1/256 between frames of this thread.
-		hi, lo := bits.Mul64(threads<<8, uint64(time.Second))
-		x.ring.Interval, _ = bits.Div64(hi, lo, uint64(c.Pace.Rate))
-		// Frames of a batch under way and those saved up are the burst.
-		x.ring.Slack = (pace.Burst/threads - 2*uint64(x.batch)) * x.ring.Interval
-		quarter := int64(x.ring.Interval>>8) * int64(loader.ProbeRingSize/4)
-		x.pause = min(max(quarter, x.pause), int64(5*time.Millisecond))
+	x.pace(c.Pace.Rate)
+	if err := x.start(); err != nil {
+		x.Close()
+		return nil, err
 	}
 	return x, nil
 }
 
+// start starts the runner and waits until the program runs: setting it up takes
+// the kernel some 25 ms, which are no part of the sweep, and what it cannot do
+// shows before the first probe.
+func (x *xdp) start() error {
+	go x.run()
+	for atomic.LoadUint64(&x.ring.Entered) == 0 {
+		select {
+		case <-x.ended:
+			return x.err
+		default:
+		}
+		if !x.waiter.Until(x.waiter.Now() + int64(time.Millisecond)) {
+			return ErrStopped
+		}
+	}
+	return nil
+}
+
+// pace writes the rate into the ring. The order of the writes is such that the
+// program, which may read between them, never lets more frames go than both
+// rates allow.
+func (x *xdp) pace(rate pace.Rate) {
+	if rate == pace.Max {
+		x.batch.Store(xdpBatch)
+		atomic.StoreUint64(&x.ring.Interval, 0)
+		return
+	}
+	threads := uint64(max(x.rate.Threads, 1))
+	batch := max(xdpPacedBatch/threads, 1)
+	x.batch.Store(uint32(batch))
+	// Nanoseconds in 1/256 between frames of this thread.
+	hi, lo := bits.Mul64(threads<<8, uint64(time.Second))
+	interval, _ := bits.Div64(hi, lo, uint64(rate))
+	// Frames of a batch under way and those saved up are the burst.
+	slack := (pace.Burst/threads - 2*batch) * interval
+	switch before := atomic.LoadUint64(&x.ring.Interval); {
+	case before == 0:
+		x.Idle() // there was no schedule that the next frame could be late for
+		fallthrough
+	case interval < before:
+		atomic.StoreUint64(&x.ring.Slack, slack)
+		atomic.StoreUint64(&x.ring.Interval, interval)
+	default:
+		atomic.StoreUint64(&x.ring.Interval, interval)
+		atomic.StoreUint64(&x.ring.Slack, slack)
+	}
+}
+
+func (x *xdp) SetRate(rate pace.Rate) error {
+	c := x.rate
+	c.Rate = rate
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("transmitter xdp: %w", err)
+	}
+	batch := x.batch.Load()
+	x.pace(rate)
+	if x.batch.Load() != batch {
+		x.interrupt() // it begins a new run, with the new size
+	}
+	return nil
+}
+
 func (x *xdp) Batch() int { return pace.Burst }
 
-func (x *xdp) Idle() { x.ring.Idle++ }
+func (x *xdp) Idle() { atomic.AddUint64(&x.ring.Idle, 1) }
 
-func (x *xdp) Handed() uint64 { return atomic.LoadUint64(&x.ring.Consumed) }
+func (x *xdp) Handed() uint64 { return atomic.LoadUint64(&x.ring.Handed) }
 
 func (x *xdp) Send(probes []probe.Probe) (int, error) {
-	if !x.started {
-		x.started = true
-		go x.run()
-	}
 	for i, p := range probes {
-		for x.produced-x.Handed() == uint64(loader.ProbeRingSize) {
+		for x.produced-x.consumed() == uint64(loader.ProbeRingSize) {
 			atomic.StoreUint64(&x.ring.Produced, x.produced)
-			if err := x.wait(); err != nil {
+			if err := x.wait(x.consumed(), uint64(loader.ProbeRingSize/2)); err != nil {
 				return i, err
 			}
 		}
@@ -126,14 +185,17 @@ func (x *xdp) Send(probes []probe.Probe) (int, error) {
 	return len(probes), nil
 }
 
-// wait waits for the ring to empty a little.
-func (x *xdp) wait() error {
+func (x *xdp) consumed() uint64 { return atomic.LoadUint64(&x.ring.Consumed) }
+
+// wait waits for the ring to empty by so many probes, as far as can be
+// foreseen.
+func (x *xdp) wait(now, probes uint64) error {
 	select {
 	case <-x.ended:
 		return x.err
 	default:
 	}
-	if !x.waiter.Until(x.waiter.Now() + x.pause) {
+	if !x.waiter.Until(x.waiter.Now() + x.seen.pause(x.waiter.Now(), now, probes)) {
 		return ErrStopped
 	}
 	// Frames that the device refuses are counted where nobody waits for them.
@@ -143,9 +205,35 @@ func (x *xdp) wait() error {
 	return nil
 }
 
+// drained foresees how fast a ring empties.
+type drained struct {
+	at    int64 // ns
+	count uint64
+	last  int64 // the last pause
+}
+
+// pause is how long it will take until so many more are drained than count,
+// which are drained now; within bounds, and growing while nothing moves.
+func (d *drained) pause(now int64, count, more uint64) int64 {
+	moved, took := count-d.count, now-d.at
+	known := d.at != 0
+	d.at, d.count = now, count
+	switch {
+	case !known:
+		d.last = minPause
+	case moved == 0:
+		d.last *= 2
+	default:
+		d.last = int64(float64(took) / float64(moved) * float64(more))
+	}
+	d.last = min(max(d.last, minPause), maxPause)
+	return d.last
+}
+
 func (x *xdp) Drain() (left int, err error) {
-	for x.started && err == nil && x.Handed() < x.produced {
-		err = x.wait()
+	x.seen = drained{}
+	for err == nil && x.Handed() < x.produced {
+		err = x.wait(x.Handed(), x.produced-x.Handed())
 	}
 	x.halt()
 	return int(x.produced - x.Handed()), err
@@ -165,7 +253,7 @@ func (x *xdp) run() {
 	defer x.thread.Store(0)
 	for atomic.LoadUint64(&x.ring.Stopped) == 0 {
 		// A signal may be the one that halt sends, or anybody's.
-		if err := x.kernel.Run(x.frame, xdpTurns, x.batch); err != nil && !errors.Is(err, unix.EINTR) {
+		if err := x.kernel.Run(x.frame, xdpTurns, x.batch.Load()); err != nil && !errors.Is(err, unix.EINTR) {
 			x.err = fmt.Errorf("%w: transmitter xdp: run its program: %w", ErrDevice, err)
 			return
 		}
@@ -175,15 +263,10 @@ func (x *xdp) run() {
 // halt makes the program send nothing more and its thread leave the kernel.
 func (x *xdp) halt() {
 	atomic.StoreUint64(&x.ring.Stopped, 1)
-	if !x.started {
-		return
-	}
 	for {
 		// The signal may come just before the thread enters the kernel, so one
-		// may not be enough. The runtime ignores SIGURG that it did not send.
-		if thread := x.thread.Load(); thread != 0 {
-			_ = unix.Tgkill(unix.Getpid(), int(thread), unix.SIGURG)
-		}
+		// may not be enough.
+		x.interrupt()
 		select {
 		case <-x.ended:
 			return
@@ -192,8 +275,18 @@ func (x *xdp) halt() {
 	}
 }
 
+// interrupt makes the runner leave the kernel, if it is there. The runtime
+// ignores a SIGURG that it did not send.
+func (x *xdp) interrupt() {
+	if thread := x.thread.Load(); thread != 0 {
+		_ = unix.Tgkill(unix.Getpid(), int(thread), unix.SIGURG)
+	}
+}
+
 func (x *xdp) Counts() Counts {
-	c := Counts{Stalls: atomic.LoadUint64(&x.ring.Stalls)}
+	c := Counts{
+		Unconfirmed: atomic.LoadUint64(&x.ring.Unconfirmed), Retries: atomic.LoadUint64(&x.ring.Retries), Stalls: atomic.LoadUint64(&x.ring.Stalls),
+	}
 	sent, err := x.kernel.Counts(x.cpu)
 	if err != nil {
 		return c
