@@ -233,7 +233,20 @@ static __always_inline void refuse(struct probe_ring *r, struct transmit_counter
 	*(volatile __u64 *)&r->handed += frames;
 }
 
-/* Keeps a probe for later; not if it was tried too often. */
+/* Keeps a probe for later, if there is room. */
+static __always_inline struct probe_descriptor *keep(struct probe_ring *r, const struct probe_descriptor *p)
+{
+	struct probe_descriptor *slot;
+
+	if (r->again_given - r->again_taken >= AGAIN_SIZE)
+		return NULL;
+	slot = &r->again[r->again_given & (AGAIN_SIZE - 1)];
+	*slot = *p;
+	r->again_given++;
+	return slot;
+}
+
+/* Keeps a probe that the device had no room for; not if it was tried too often. */
 static __always_inline int try_again(struct probe_ring *r, const struct probe_descriptor *p)
 {
 	__u64 until, hold = MAX_HOLD_NS;
@@ -243,10 +256,9 @@ static __always_inline int try_again(struct probe_ring *r, const struct probe_de
 		r->impatient = 1;
 		return 0;
 	}
-	if (r->again_given - r->again_taken == AGAIN_SIZE)
+	slot = keep(r, p);
+	if (!slot)
 		return 0;
-	slot = &r->again[r->again_given++ & (AGAIN_SIZE - 1)];
-	*slot = *p;
 	slot->tries++;
 	if (p->tries < 6) /* 20 us x 2^6 is more than a millisecond */
 		hold = FIRST_HOLD_NS << p->tries;
@@ -255,6 +267,19 @@ static __always_inline int try_again(struct probe_ring *r, const struct probe_de
 		r->hold_ns = until;
 	r->retries++;
 	return 1;
+}
+
+/* A frame was refused for good. In a trial nothing is lost by that: another
+ * transmitter will send it. */
+static __always_inline void give_up(struct probe_ring *r, struct transmit_counters *c, const struct probe_descriptor *p,
+				    int err)
+{
+	if (r->trial && keep(r, p)) {
+		r->refusal = err ? -err : ENOBUFS;
+		*(volatile __u64 *)&r->stopped = 1;
+		return;
+	}
+	refuse(r, c, err, 1);
 }
 
 /* xdp_devmap_xmit: a bulk of frames was given to the device's driver, which
@@ -290,13 +315,16 @@ int count_xmit(__u64 *args)
 			*(volatile __u64 *)&r->handed += behind;
 		}
 	}
-	if (err || behind > 1 || drops > BULK_SIZE) {
+	if (behind > 1 || drops > BULK_SIZE) {
 		refuse(r, c, err, drops);
 		return 0;
 	}
-	for (int i = 0; i < BULK_SIZE && i < drops; i++)
-		if (!try_again(r, &r->pending[(first + i) & (PENDING_SIZE - 1)]))
-			refuse(r, c, 0, 1);
+	for (int i = 0; i < BULK_SIZE && i < drops; i++) {
+		const struct probe_descriptor *p = &r->pending[(first + i) & (PENDING_SIZE - 1)];
+
+		if (err || !try_again(r, p))
+			give_up(r, c, p, err);
+	}
 	return 0;
 }
 
@@ -312,7 +340,7 @@ int count_redirect_err(__u64 *args)
 	if (!c || !r)
 		return 0;
 	r->pushed--;
-	refuse(r, c, err, 1);
+	give_up(r, c, &r->pending[r->pushed & (PENDING_SIZE - 1)], err);
 	return 0;
 }
 

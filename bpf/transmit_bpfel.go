@@ -30,7 +30,8 @@ type TransmitProbeRing struct {
 	Stopped     uint64
 	EpochNs     uint64
 	Idle        uint64
-	Pad0        [2]uint64
+	Trial       uint64
+	Pad0        uint64
 	Consumed    uint64
 	Handed      uint64
 	Unconfirmed uint64
@@ -42,6 +43,7 @@ type TransmitProbeRing struct {
 	Excused     uint64
 	HoldNs      uint64
 	Impatient   uint64
+	Refusal     uint64
 	Quiet       uint64
 	Pushed      uint64
 	Flushed     uint64

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,27 @@ func UsableCPUs() ([]int, error) {
 		}
 	}
 	return cpus, nil
+}
+
+// SpreadCPUs takes n of the CPUs so that, as far as can be, each uses a transmit
+// queue of its own: drivers choose it by the number of the CPU, modulo theirs,
+// for frames from XDP programs.
+func SpreadCPUs(cpus []int, queues, n int) []int {
+	used := make([]int, queues) // CPUs taken by queue
+	left := slices.Clone(cpus)
+	var taken []int
+	for len(taken) < n && len(left) > 0 {
+		best := 0
+		for i, cpu := range left {
+			if used[cpu%queues] < used[left[best]%queues] {
+				best = i
+			}
+		}
+		used[left[best]%queues]++
+		taken = append(taken, left[best])
+		left = slices.Delete(left, best, best+1)
+	}
+	return taken
 }
 
 // parseCPUList reads the kernel's list format, "0-3,5"

@@ -46,6 +46,9 @@ type Device struct {
 // Queues are numbers of queues in use. Combined ones receive and transmit.
 type Queues struct{ Combined, Rx, Tx uint32 }
 
+// Transmit is how many of them transmit, at least 1.
+func (q Queues) Transmit() int { return max(int(q.Combined+q.Tx), 1) }
+
 // ErrNoXDPFeatures says that the kernel has no way to tell drivers' XDP
 // features.
 var ErrNoXDPFeatures = errors.New("kernel too old")
@@ -54,6 +57,30 @@ var ErrNoXDPFeatures = errors.New("kernel too old")
 // kernel did not tell.
 func (d *Device) NativeXDP() bool {
 	return d.XDPFeaturesErr == nil && slices.Contains(d.XDPFeatures, "basic")
+}
+
+// TakesFrames returns an error that says what is missing if the device does not
+// take frames from XDP programs, as far as the kernel tells.
+func (d *Device) TakesFrames() error {
+	if d.XDPFeaturesErr != nil || slices.Contains(d.XDPFeatures, "ndo-xmit") {
+		return nil
+	}
+	return fmt.Errorf("%s takes no frames from XDP programs: its driver lacks ndo-xmit "+
+		"(a veth device has it only with a program or GRO at its peer)", d.Name)
+}
+
+// FindDevice looks for an interface by its index.
+func FindDevice(ifindex int) (Device, error) {
+	devices, err := Devices()
+	if err != nil {
+		return Device{}, err
+	}
+	for _, d := range devices {
+		if d.Index == ifindex {
+			return d, nil
+		}
+	}
+	return Device{}, fmt.Errorf("interface %d: %w", ifindex, unix.ENODEV)
 }
 
 // Devices lists the network interfaces, ascending by index. It changes

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -36,25 +35,12 @@ type TransmitConfig struct {
 	CPUs []int
 }
 
-// CanTransmitXDP returns an error that says what is missing if the device does
-// not take frames from XDP programs, as far as the kernel tells.
-func CanTransmitXDP(ifindex int) error {
-	devices, err := Devices()
-	if err != nil {
-		return fmt.Errorf("transmitter xdp: %w", err)
-	}
-	for _, d := range devices {
-		if d.Index == ifindex && d.XDPFeaturesErr == nil && !slices.Contains(d.XDPFeatures, "ndo-xmit") {
-			return fmt.Errorf("transmitter xdp: %s takes no frames from XDP programs (its driver lacks ndo-xmit; "+
-				"a veth device has it only with a program or GRO at its peer): use --tx packet", d.Name)
-		}
-	}
-	return nil
-}
-
 // ProbeRing is the memory that a sending thread shares with the program; see
 // bpf/include/transmit_abi.h.
 type ProbeRing = bpf.TransmitProbeRing
+
+// ProbeDescriptor is one probe in it.
+type ProbeDescriptor = bpf.TransmitProbeDescriptor
 
 // ProbeRingSize is the number of probes that fit into a ring.
 const ProbeRingSize = len(bpf.TransmitProbeRing{}.Probes)

@@ -33,7 +33,7 @@ type Tx string
 
 // The ways.
 const (
-	TxAuto   Tx = "auto"   // packet where it can serve, else raw
+	TxAuto   Tx = "auto"   // what can serve, and is fast enough for the rate
 	TxPacket Tx = "packet" // Ethernet frames through AF_PACKET
 	TxRaw    Tx = "raw"    // IP packets that the kernel routes
 	TxXDP    Tx = "xdp"    // Ethernet frames from inside the kernel
@@ -68,7 +68,8 @@ type Config struct {
 	Rate pace.Rate
 	// Batch is how many frames are sent at once; 0 leaves it to the pacer.
 	Batch int
-	// Threads is how many threads send; 0 means 1.
+	// Threads is how many threads send; 0 means as many as the rate needs, one a
+	// transmit queue at most, and one CPU is left to receive.
 	Threads int
 	// Tx is the way to send; empty means TxAuto.
 	Tx Tx
@@ -100,6 +101,9 @@ type Config struct {
 	// Notice, if set, is told in one line what the user should know before
 	// the first probe.
 	Notice func(string)
+	// Detail, if set, is told in one line each what was decided on the way, and
+	// why. It may be called from any goroutine.
+	Detail func(string)
 }
 
 // withDefaults fills in the zero fields.
@@ -107,7 +111,6 @@ func (c Config) withDefaults() Config {
 	c.Probes = cmp.Or(c.Probes, 1)
 	c.ProbeInterval = max(cmp.Or(c.ProbeInterval, DefaultProbeInterval), 0)
 	c.Rate = cmp.Or(c.Rate, DefaultRate)
-	c.Threads = cmp.Or(c.Threads, 1)
 	c.Tx = cmp.Or(c.Tx, TxAuto)
 	c.HopLimit = cmp.Or(c.HopLimit, DefaultHopLimit)
 	c.Cooldown = max(cmp.Or(c.Cooldown, DefaultCooldown), 0)
@@ -116,6 +119,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Notice == nil {
 		c.Notice = func(string) {}
+	}
+	if c.Detail == nil {
+		c.Detail = func(string) {}
 	}
 	return c
 }

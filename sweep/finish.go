@@ -40,6 +40,9 @@ func (r *run) finish() (Summary, error) {
 	}
 	s := r.plan.newSummary()
 	s.Started, s.Ended, s.Interrupted = r.started.UTC(), time.Now().UTC(), r.interrupted
+	r.choiceLock.Lock()
+	s.Transmitter = r.choice
+	r.choiceLock.Unlock()
 	r.countProbes(&s)
 	countPackets(&s, &stats)
 	r.countRecords(&s, &stats)
@@ -72,7 +75,8 @@ func (r *run) countProbes(s *Summary) {
 	}
 	p := &s.Probes
 	p.Accepted, p.Retries = counts.Accepted, counts.Retries
-	p.Handed = counts.Accepted
+	p.Unconfirmed = counts.Unconfirmed
+	p.Handed = counts.Accepted + counts.Unconfirmed
 	for errno, n := range counts.Refused {
 		p.Refused[errnoName(errno)] = n
 		p.Handed += n
@@ -88,7 +92,7 @@ func (r *run) countProbes(s *Summary) {
 	elapsed := r.sendingEnded.Sub(r.started).Seconds()
 	s.Rate.Stalls = counts.Stalls
 	if elapsed > 0 {
-		s.Rate.Mean = float64(p.Accepted) / elapsed
+		s.Rate.Mean = float64(p.Accepted+p.Unconfirmed) / elapsed
 	}
 	s.Rate.PeakSecond = max(r.peak.rate, s.Rate.Mean)
 }
@@ -160,7 +164,7 @@ func (r *run) countDevice(s *Summary) error {
 		Rx:        after.RxPackets - r.before.RxPackets,
 		TxDropped: after.TxDropped - r.before.TxDropped,
 	}
-	d.Unexplained = int64(d.Tx - s.Probes.Accepted)
+	d.Unexplained = int64(d.Tx - s.Probes.Accepted - s.Probes.Unconfirmed)
 	s.Devices[device.Name] = d
 	return nil
 }

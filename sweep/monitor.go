@@ -3,10 +3,12 @@
 package sweep
 
 import (
+	"errors"
 	"sync"
 	"time"
 
 	"xsweep/loader"
+	"xsweep/sweep/pace"
 )
 
 // Phase is what a sweep is doing.
@@ -28,8 +30,9 @@ type Progress struct {
 	Elapsed, SendingFor, CooldownLeft time.Duration
 	// Due, Handed and Skipped count probes; what is left is the rest.
 	Due, Handed, Skipped uint64
-	// Accepted is what the device took, Refused what it did not.
-	Accepted, Refused uint64
+	// Accepted is what the device took, Refused what it did not, and Unconfirmed
+	// what the kernel does not tell of.
+	Accepted, Refused, Unconfirmed uint64
 	// Judged, First, Repeat and Duplicate count packets by verdict. Probes count
 	// when their batch has been sent, so replies can be ahead by a batch.
 	Judged, First, Repeat, Duplicate uint64
@@ -52,6 +55,26 @@ func (m *Monitor) release(r *run) {
 	if m.run == r {
 		m.last, m.run = r.progress(), nil
 	}
+}
+
+// ErrNotSending says that there is no sweep under way that sends.
+var ErrNotSending = errors.New("the sweep is not sending")
+
+// SetRate changes the rate of the sweep under way, from the next batch on. The
+// summary goes on to name the rate that was asked for at first.
+func (m *Monitor) SetRate(rate pace.Rate) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.run == nil || m.run.phase != Sending {
+		return ErrNotSending
+	}
+	var errs []error
+	for _, s := range m.run.senders {
+		if s.open.Load() {
+			errs = append(errs, s.tx.SetRate(rate))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Progress is how far the sweep has come.
@@ -89,12 +112,13 @@ func (r *run) progress() Progress {
 	for _, s := range r.senders {
 		c := s.counts()
 		p.Accepted += c.Accepted
+		p.Unconfirmed += c.Unconfirmed
 		for _, n := range c.Refused {
 			p.Refused += n
 		}
 		p.Skipped += s.skipped.Load()
 	}
-	p.Handed = p.Accepted + p.Refused
+	p.Handed = p.Accepted + p.Refused + p.Unconfirmed
 	p.Judged = r.last.Judged
 	p.First = r.last.Verdicts[loader.First]
 	p.Repeat = r.last.Verdicts[loader.Repeat]

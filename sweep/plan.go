@@ -81,12 +81,13 @@ func (p *Plan) newSummary() Summary {
 			Unsent:  map[string]uint64{},
 			Refused: map[string]uint64{},
 		},
-		Packets: PacketCounts{Verdicts: map[string]uint64{}},
-		Records: RecordCounts{Sinks: []sink.Counts{}},
-		Rate:    RateCounts{Asked: askedRate(p.config.Rate)},
-		Devices: map[string]DeviceCounts{},
-		TTL:     map[string]uint64{},
-		Kinds:   map[string]map[string]uint64{},
+		Packets:     PacketCounts{Verdicts: map[string]uint64{}},
+		Records:     RecordCounts{Sinks: []sink.Counts{}},
+		Rate:        RateCounts{Asked: askedRate(p.config.Rate)},
+		Devices:     map[string]DeviceCounts{},
+		Transmitter: TransmitterChoice{Measured: map[Tx]float64{}},
+		TTL:         map[string]uint64{},
+		Kinds:       map[string]map[string]uint64{},
 	}
 }
 

@@ -58,8 +58,9 @@ type run struct {
 	filter    *loader.Reply
 	clock     pace.Clock
 	stop      *pace.Stop
-	kernel    *loader.Transmit // with the transmitter xdp
-	cpus      []int            // that it sends on, one a thread
+	kernel    *loader.Transmit  // if the transmitter xdp may be used
+	cpus      []int             // that it sends on, one a thread
+	contest   *transmit.Contest // if xdp and packet are to be measured
 	senders   []*sender
 	gate      gate
 	collector *collector
@@ -76,6 +77,9 @@ type run struct {
 	interrupted bool
 	filled      atomic.Bool // MaxResults records were emitted
 
+	choiceLock sync.Mutex
+	choice     TransmitterChoice
+
 	causeLock sync.Mutex
 	cause     error // what ended the sweep early, if it was a failure
 }
@@ -88,13 +92,14 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	}
 	var err error
 	r.route, err = route.Resolve(ctx, route.Request{
-		Targets:    r.config.Targets,
-		Set:        r.plan.selection.Set,
-		Interface:  r.config.Interface,
-		Source:     r.config.Source,
-		GatewayMAC: r.config.GatewayMAC,
-		Raw:        r.config.Tx == TxRaw,
-		Packet:     r.config.Tx == TxPacket || r.config.Tx == TxXDP,
+		Targets:     r.config.Targets,
+		Set:         r.plan.selection.Set,
+		Interface:   r.config.Interface,
+		Source:      r.config.Source,
+		GatewayMAC:  r.config.GatewayMAC,
+		Raw:         r.config.Tx == TxRaw,
+		Packet:      r.config.Tx == TxPacket || r.config.Tx == TxXDP,
+		Transmitter: string(r.config.Tx),
 	})
 	if err != nil {
 		return err
@@ -102,6 +107,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	for _, note := range r.route.Notes {
 		r.config.Notice(note)
 	}
+	r.config.Detail(fmt.Sprintf("interface %s, source %v", r.route.Interface.Name, r.route.Source))
 	if n := r.route.OnLink; n > 0 {
 		r.config.Notice(fmt.Sprintf("%d targets are on the local link: the kernel finds their Ethernet addresses, and takes probes also for those that nobody has", n))
 	}
@@ -121,10 +127,8 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	if err := r.attach(ctx, key, template.MessageLen()); err != nil {
 		return err
 	}
-	if r.config.Tx == TxXDP {
-		if err := r.loadTransmitter(key, template); err != nil {
-			return err
-		}
+	if err := r.choose(key, template); err != nil {
+		return err
 	}
 	if err := r.openSenders(template); err != nil {
 		return err
@@ -170,6 +174,7 @@ func (r *run) attach(ctx context.Context, key [16]byte, messageLen int) error {
 	if err != nil {
 		return err
 	}
+	r.config.Detail(fmt.Sprintf("reply filter: %v mode", mode))
 	if r.config.XDP == loader.Auto && mode == loader.Generic && device.Type == route.Ethernet {
 		r.config.Notice(fmt.Sprintf("%s has no native XDP: the reply filter runs in generic mode, which is slower", device.Name))
 	}
@@ -210,43 +215,6 @@ func (r *run) openSenders(template *probe.Template) error {
 		}
 	}
 	return nil
-}
-
-// loadTransmitter puts the transmitter xdp into the kernel, for as many CPUs
-// as there are threads.
-func (r *run) loadTransmitter(key [16]byte, template *probe.Template) error {
-	cpus, err := loader.UsableCPUs()
-	if err != nil {
-		return err
-	}
-	if r.config.Threads > len(cpus) {
-		return fmt.Errorf("transmitter xdp: %d threads, but only %d CPUs: each thread needs one of its own", r.config.Threads, len(cpus))
-	}
-	if err := loader.CanTransmitXDP(r.route.Interface.Index); err != nil {
-		return err
-	}
-	r.cpus = cpus[:r.config.Threads]
-	ipSum, icmpSum := template.Sums()
-	r.kernel, err = loader.LoadTransmit(loader.TransmitConfig{
-		Key: key, Device: r.route.Interface.Index, Source: r.route.Source, Header: [36]byte(template.Header()),
-		IPSum: ipSum, ICMPSum: icmpSum, CPUs: r.cpus,
-	})
-	return err
-}
-
-func (r *run) openTransmitter(template *probe.Template, thread int, w *pace.Waiter) (transmit.Transmitter, error) {
-	device := r.route.Interface
-	c := transmit.Config{
-		Device: device.Name, Index: device.Index, BindToDevice: device.Type != route.Loopback,
-		Template: template, Pace: r.config.pace(), Waiter: w,
-	}
-	switch {
-	case r.kernel != nil:
-		return transmit.NewXDP(c, r.kernel, r.cpus[thread])
-	case r.route.Method == route.Packet:
-		return transmit.NewPacket(c)
-	}
-	return transmit.NewRaw(c)
 }
 
 // enough stops the sweep because it has all the results that were asked for.
@@ -324,7 +292,7 @@ func (r *run) sweep(ctx context.Context) {
 			r.linkChanged(event)
 		case now := <-second.C:
 			p := r.config.Monitor.Progress()
-			r.peak.add(now, p.Accepted)
+			r.peak.add(now, p.Accepted+p.Unconfirmed)
 		}
 	}
 	r.enter(CoolingDown)

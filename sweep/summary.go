@@ -27,15 +27,16 @@ type Summary struct {
 	// Error says what ended the sweep early; empty if nothing did.
 	Error string `json:"error,omitempty"`
 
-	Targets TargetCounts                 `json:"targets"`
-	Probes  ProbeCounts                  `json:"probes"`
-	Packets PacketCounts                 `json:"packets"`
-	Records RecordCounts                 `json:"records"`
-	Devices map[string]DeviceCounts      `json:"devices"`
-	Rate    RateCounts                   `json:"rate"`
-	RTT     reply.RTT                    `json:"rtt"`
-	TTL     map[string]uint64            `json:"ttl"`
-	Kinds   map[string]map[string]uint64 `json:"kinds"`
+	Targets     TargetCounts                 `json:"targets"`
+	Probes      ProbeCounts                  `json:"probes"`
+	Packets     PacketCounts                 `json:"packets"`
+	Records     RecordCounts                 `json:"records"`
+	Devices     map[string]DeviceCounts      `json:"devices"`
+	Transmitter TransmitterChoice            `json:"transmitter"`
+	Rate        RateCounts                   `json:"rate"`
+	RTT         reply.RTT                    `json:"rtt"`
+	TTL         map[string]uint64            `json:"ttl"`
+	Kinds       map[string]map[string]uint64 `json:"kinds"`
 }
 
 // TargetCounts counts distinct addresses.
@@ -59,7 +60,10 @@ type ProbeCounts struct {
 	Unsent   map[string]uint64 `json:"unsent"`
 	Accepted uint64            `json:"accepted"`
 	Refused  map[string]uint64 `json:"refused"`
-	Retries  uint64            `json:"retries"`
+	// Unconfirmed probes were given to the kernel, which does not tell whether
+	// the device took them.
+	Unconfirmed uint64 `json:"unconfirmed"`
+	Retries     uint64 `json:"retries"`
 }
 
 // PacketCounts counts what the reply filter saw.
@@ -117,7 +121,7 @@ func (s *Summary) Check() error {
 		t.Named, t.Excluded+t.Special+t.OtherShards+total(t.Skipped)+t.Swept+t.Unprobed)
 	equal("targets: swept = answered + errors_only + silent", t.Swept, t.Answered+t.ErrorsOnly+t.Silent)
 	equal("probes: due = handed + unsent", p.Due, p.Handed+total(p.Unsent))
-	equal("probes: handed = accepted + refused", p.Handed, p.Accepted+total(p.Refused))
+	equal("probes: handed = accepted + refused + unconfirmed", p.Handed, p.Accepted+total(p.Refused)+p.Unconfirmed)
 	equal("packets: judged = sum of all verdicts", s.Packets.Judged, total(s.Packets.Verdicts))
 	offered := s.Packets.Verdicts["first"]
 	if s.recordsAll() {

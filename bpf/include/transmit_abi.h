@@ -41,10 +41,11 @@ struct probe_ring {
 	__u64 produced;
 	__u64 interval;  /* between two frames of this thread; 0: no pacing */
 	__u64 slack;     /* how far the schedule may lag before time is given up */
-	__u64 stopped;   /* not 0: send nothing more */
+	__u64 stopped;   /* not 0: send nothing more; the program sets it when a trial fails */
 	__u64 epoch_ns;  /* CLOCK_MONOTONIC that times count from */
 	__u64 idle;      /* changed: the next frame may be late, there was none */
-	__u64 pad0[2];
+	__u64 trial;     /* not 0: a frame that is refused ends the sending and is kept in again */
+	__u64 pad0;
 	/* The programs write these. */
 	__u64 consumed;
 	__u64 handed;    /* probes that the device has accepted or refused for good, and unconfirmed */
@@ -57,6 +58,7 @@ struct probe_ring {
 	__u64 excused;   /* idle, when last read */
 	__u64 hold_ns;   /* CLOCK_MONOTONIC until when the device is left alone; 0: it is not */
 	__u64 impatient; /* 1: the device has refused the last probe that waited for it */
+	__u64 refusal;   /* errno that ended the trial */
 	__u64 quiet;     /* turns without a frame while some are on their way */
 	/* Counted like produced and consumed. */
 	__u64 pushed, flushed;         /* of pending: frames on their way to the device */

@@ -34,6 +34,11 @@ func printSummary(w io.Writer, s *sweep.Summary) {
 	left = appendCount(left, t.Unprobed, "not reached")
 	line(w, "left out", left)
 	sent := []string{fmt.Sprintf("%d sent at %s (peak %s)", p.Accepted, si.Short(s.Rate.Mean, "p/s"), si.Short(s.Rate.PeakSecond, "p/s"))}
+	if p.Unconfirmed > 0 {
+		sent[0] = fmt.Sprintf("%d given to the kernel at %s, which does not tell whether the device took them",
+			p.Unconfirmed, si.Short(s.Rate.Mean, "p/s"))
+		sent = appendCount(sent, p.Accepted, "sent")
+	}
 	if len(p.Refused) > 0 {
 		sent = append(sent, "refused: "+strings.Join(counts(p.Refused), ", "))
 	}

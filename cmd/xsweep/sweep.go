@@ -59,7 +59,8 @@ type sweepFlags struct {
 
 	output, format, fields string
 	summary                string
-	quiet, allowLoss       bool
+	quiet, verbose         bool
+	allowLoss              bool
 	dryRun                 bool
 }
 
@@ -75,6 +76,7 @@ func newSweepCommand(env *environment) *cobra.Command {
 		},
 	}
 	f.register(c.Flags())
+	c.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	return c
 }
 
@@ -87,14 +89,15 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.excludeFiles, "exclude-file", nil, "leave out the targets in `FILE`; may be repeated")
 	flags.StringVar(&f.seed, "seed", "", "`NUMBER` that decides the order (default: a random one)")
 	flags.StringVar(&f.shard, "shard", "1/1", "sweep part `I/N` of the order, from 1/N to N/N")
-	c.Probes, c.Threads = 1, 1
+	c.Probes = 1
 	flags.Var(flagValue[int]{&c.Probes, parseInt, strconv.Itoa, "count"}, "probes", "probes that each target gets")
 	flags.DurationVar(&c.ProbeInterval, "probe-interval", sweep.DefaultProbeInterval, "least time between two probes to one target")
 
 	flags.Var(flagValue[pace.Rate]{&c.Rate, pace.ParseRate, pace.Rate.String, "rate"}, "rate",
 		"packets per second, such as 500, 10k, 1.5M or max")
 	flags.StringVar(&f.tx, "tx", string(sweep.TxAuto), "how to send: auto, packet, raw or xdp")
-	flags.Var(flagValue[int]{&c.Threads, parseInt, strconv.Itoa, "count"}, "tx-threads", "threads that send")
+	flags.Var(flagValue[int]{&c.Threads, parseInt, showInt, "count"}, "tx-threads",
+		"threads that send (default: what the rate needs, at most one a transmit queue and one CPU less than there are)")
 	flags.Var(flagValue[int]{&c.Batch, parseInt, showInt, "frames"}, "batch",
 		"frames sent at once: up to 64 at rate max, else up to 16 (default: by the rate)")
 	flags.StringVar(&f.xdp, "xdp", loader.Auto.String(), "how to attach the reply filter: auto, native or generic")
@@ -114,6 +117,7 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.RecordAll, "all", false, "write every reply, not only the first of each target")
 	flags.StringVar(&f.summary, "summary", "", "write the summary as JSON to `FILE`, - is standard output")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no status line and no summary on standard error")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was chosen, and why")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the targets in order and send nothing; with --summary - only count them")
 }
 
@@ -147,7 +151,7 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 		value, min, max int
 	}{
 		{"probes", c.Probes, 1, loader.MaxAttempts},
-		{"tx-threads", c.Threads, 1, pace.MaxThreads},
+		{"tx-threads", c.Threads, 0, pace.MaxThreads},
 		{"batch", c.Batch, 0, pace.Burst},
 	} {
 		if n.value < n.min || n.value > n.max {
@@ -298,6 +302,9 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, args []strin
 	f.config.SkipCooldown = onInterrupt(cancel, status.say)
 	if !f.quiet {
 		f.config.Notice = status.say
+	}
+	if f.verbose {
+		f.config.Detail = status.say
 	}
 	result, runErr := sweep.Run(ctx, f.config, sink.NewWriter(status.guard(output), writerConfig))
 	status.end()

@@ -88,7 +88,7 @@ func (s *snapshot) choose(everywhere partition, req Request, named []target.Addr
 	case link.Type != Ethernet && req.GatewayMAC != nil:
 		return nil, fmt.Errorf("interface %s has no next hops (%v): drop --gateway-mac", link.Name, link.Type)
 	case link.Type != Ethernet && req.Packet:
-		return nil, fmt.Errorf("interface %s (%v) cannot be served by the packet transmitter: use raw", link.Name, link.Type)
+		return nil, fmt.Errorf("interface %s (%v) cannot be served by the %s transmitter: use raw", link.Name, link.Type, req.transmitter())
 	}
 	return link, nil
 }

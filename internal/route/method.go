@@ -54,8 +54,8 @@ func (b *balance) method(p *Plan) error {
 	b.adoptGateways()
 	behind := b.by[viaGateway] + b.by[unrouted]
 	if b.by[onLink] > 0 && b.req.Packet {
-		return fmt.Errorf("the packet transmitter cannot resolve neighbours, and there are %d of them on %s (the first is %v): use raw, or sweep on-link addresses in a run of their own",
-			b.by[onLink], b.link.Name, b.firstOnLink())
+		return fmt.Errorf("the %s transmitter cannot resolve neighbours, and there are %d of them on %s (the first is %v): use raw, or sweep on-link addresses in a run of their own",
+			b.req.transmitter(), b.by[onLink], b.link.Name, b.firstOnLink())
 	}
 	// A next hop given by the user, or a gateway that the kernel would not take,
 	// is out of reach for raw, and neighbours are for packet.
@@ -101,7 +101,7 @@ func (b *balance) method(p *Plan) error {
 		p.Method, p.Why = Packet, fmt.Sprintf("everything goes to the gateway %v", p.Gateway)
 	}
 	if b.req.Packet && p.Method == Raw {
-		return fmt.Errorf("the packet transmitter cannot serve this sweep, since %s: use raw, or give --gateway-mac", p.Why)
+		return fmt.Errorf("the %s transmitter cannot serve this sweep, since %s: use raw, or give --gateway-mac", b.req.transmitter(), p.Why)
 	}
 	if p.Method == Raw && b.req.GatewayMAC != nil && p.OnLink == 0 {
 		return fmt.Errorf("--gateway-mac cannot be used, since %s", p.Why)

@@ -3,6 +3,7 @@
 package route
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -42,7 +43,12 @@ type Request struct {
 	// Raw and Packet say that the user insists on that method. At most one.
 	Raw    bool
 	Packet bool
+	// Transmitter is what the user calls it, for errors; empty: packet.
+	Transmitter string
 }
+
+// transmitter is what errors call the one that writes Ethernet frames.
+func (r *Request) transmitter() string { return cmp.Or(r.Transmitter, "packet") }
 
 func (r *Request) validate() error {
 	if r.Set.Empty() {

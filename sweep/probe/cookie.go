@@ -39,3 +39,8 @@ const attemptBits = 8
 func IndexAttempt(index uint64, attempt uint8) uint64 {
 	return index<<attemptBits | uint64(attempt)
 }
+
+// SplitIndexAttempt undoes IndexAttempt.
+func SplitIndexAttempt(word uint64) (index uint64, attempt uint8) {
+	return word >> attemptBits, uint8(word)
+}

@@ -104,6 +104,10 @@ func (x *xdp) start() error {
 	for atomic.LoadUint64(&x.ring.Entered) == 0 {
 		select {
 		case <-x.ended:
+			if errors.Is(x.err, unix.EINVAL) {
+				return fmt.Errorf("transmitter xdp: the kernel does not run its program over live frames "+
+					"(that needs Linux 5.18, and frames of at most some 3,400 bytes): use --tx packet: %w", unix.EINVAL)
+			}
 			return x.err
 		default:
 		}
@@ -195,6 +199,9 @@ func (x *xdp) wait(now, probes uint64) error {
 		return x.err
 	default:
 	}
+	if atomic.LoadUint64(&x.ring.Stopped) != 0 {
+		return fmt.Errorf("transmitter xdp: %s: %w: %w", x.device, ErrRefused, unix.Errno(atomic.LoadUint64(&x.ring.Refusal)))
+	}
 	if !x.waiter.Until(x.waiter.Now() + x.seen.pause(x.waiter.Now(), now, probes)) {
 		return ErrStopped
 	}
@@ -237,6 +244,32 @@ func (x *xdp) Drain() (left int, err error) {
 	}
 	x.halt()
 	return int(x.produced - x.Handed()), err
+}
+
+func (x *xdp) try(on bool) {
+	value := uint64(0)
+	if on {
+		value = 1
+	}
+	atomic.StoreUint64(&x.ring.Trial, value)
+}
+
+func (x *xdp) giveBack() []probe.Probe {
+	x.halt()
+	var left []probe.Probe
+	add := func(d loader.ProbeDescriptor) {
+		index, attempt := probe.SplitIndexAttempt(d.IndexAttempt)
+		left = append(left, probe.Probe{
+			Index: index, Target: bits.ReverseBytes32(d.Target), Attempt: attempt, HopLimit: d.HopLimit, Kind: probe.Echo,
+		})
+	}
+	for n := x.ring.AgainTaken; n != x.ring.AgainGiven; n++ {
+		add(x.ring.Again[n%uint64(len(x.ring.Again))])
+	}
+	for n := x.consumed(); n != x.produced; n++ {
+		add(x.ring.Probes[n%uint64(loader.ProbeRingSize)])
+	}
+	return left
 }
 
 // run is the life of the thread that runs the program.

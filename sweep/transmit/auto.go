@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transmit
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"xsweep/sweep/pace"
+	"xsweep/sweep/probe"
+)
+
+// ErrRefused says that the device refused a frame in a trial.
+var ErrRefused = errors.New("the device refuses frames")
+
+// trialled is a transmitter that can be given up in a trial without the loss of
+// a probe. xdp is one.
+type trialled interface {
+	Transmitter
+	// try begins or ends a trial: in it, Send and Drain return ErrRefused once
+	// the device has refused a frame for good.
+	try(on bool)
+	// giveBack ends sending and returns the probes taken that were neither
+	// accepted nor refused, in their order.
+	giveBack() []probe.Probe
+}
+
+// auto sends by packet, or by xdp if that turns out to be needed and faster.
+// The probes of the trials are those of the sweep: nothing is sent besides, and
+// what one way takes and cannot send goes the other way.
+type auto struct {
+	packet  Transmitter
+	openXDP func() (trialled, error)
+	contest *Contest
+	waiter  *pace.Waiter
+
+	xdp     atomic.Pointer[trialled] // nil until tried
+	asked   atomic.Uint64            // the rate that SetRate asked for; 0: none
+	current Transmitter
+	taken   uint64
+	round   int   // rounds: the contest is over
+	began   int64 // the present round; 0: not yet
+	before  uint64
+}
+
+// NewAuto makes a transmitter that chooses, together with those of the other
+// threads, between packet and xdp. openXDP is NewXDP for this thread; it is
+// called only if packet does not reach the rate.
+func NewAuto(c Config, contest *Contest, openXDP func() (Transmitter, error)) (Transmitter, error) {
+	packet, err := NewPacket(c)
+	if err != nil {
+		return nil, err
+	}
+	return newAuto(packet, c.Waiter, contest, func() (trialled, error) {
+		tx, err := openXDP()
+		if err != nil {
+			return nil, err
+		}
+		x, ok := tx.(trialled)
+		if !ok {
+			return nil, errors.Join(fmt.Errorf("transmitter %T cannot be tried", tx), tx.Close())
+		}
+		return x, nil
+	}), nil
+}
+
+func newAuto(packet Transmitter, waiter *pace.Waiter, contest *Contest, openXDP func() (trialled, error)) *auto {
+	return &auto{packet: packet, openXDP: openXDP, contest: contest, waiter: waiter, current: packet}
+}
+
+func (a *auto) Send(probes []probe.Probe) (int, error) {
+	taken, err := a.send(probes)
+	a.taken += uint64(taken)
+	return taken, err
+}
+
+func (a *auto) send(probes []probe.Probe) (int, error) {
+	if a.round == rounds {
+		return a.current.Send(probes)
+	}
+	if a.began == 0 {
+		a.began, a.before = a.waiter.Now(), a.current.Handed()
+	}
+	taken, err := a.current.Send(probes)
+	switch {
+	case err == nil && a.waiter.Now()-a.began >= trialTime:
+		return taken, a.next()
+	case err != nil && a.round == xdpRound && !errors.Is(err, ErrStopped):
+		a.contest.report(xdpRound, 0, err)
+		if err := a.fallBack(); err != nil {
+			return taken, err
+		}
+		more, err := a.packet.Send(probes[taken:])
+		return taken + more, err
+	}
+	return taken, err
+}
+
+// next ends a round.
+func (a *auto) next() error {
+	rate := float64(a.current.Handed()-a.before) * float64(time.Second) / float64(a.waiter.Now()-a.began)
+	a.contest.report(a.round, rate, nil)
+	for {
+		choice, second := a.contest.outcome()
+		switch {
+		case choice != nil:
+			return a.settle(choice)
+		case second && a.round == packetRound:
+			return a.tryXDP()
+		}
+		// Other threads are not through with theirs.
+		if !a.waiter.Until(a.waiter.Now() + int64(100*time.Microsecond)) {
+			return ErrStopped
+		}
+	}
+}
+
+// tryXDP begins the second round.
+func (a *auto) tryXDP() error {
+	x, err := a.openXDP()
+	if errors.Is(err, ErrStopped) {
+		return err
+	}
+	if err != nil {
+		a.contest.report(xdpRound, 0, err)
+		return a.fallBack()
+	}
+	x.try(true)
+	a.xdp.Store(&x)
+	if rate := a.asked.Load(); rate != 0 {
+		if err := x.SetRate(pace.Rate(rate)); err != nil {
+			return err
+		}
+	}
+	a.current, a.round, a.began = x, xdpRound, 0
+	return nil
+}
+
+// settle goes on with the way that was chosen.
+func (a *auto) settle(choice *Choice) error {
+	x := a.xdp.Load()
+	if x != nil && choice.Way == "xdp" {
+		(*x).try(false)
+		(*x).Idle() // the others were waited for
+		a.round = rounds
+		return nil
+	}
+	return a.fallBack()
+}
+
+// fallBack goes on with packet, which sends first what xdp has left.
+func (a *auto) fallBack() error {
+	a.current, a.round = a.packet, rounds
+	a.packet.Idle()
+	x := a.xdp.Load()
+	if x == nil {
+		return nil
+	}
+	left := (*x).giveBack()
+	for len(left) > 0 {
+		n := min(a.packet.Batch(), len(left))
+		if _, err := a.packet.Send(left[:n]); err != nil {
+			return err
+		}
+		left = left[n:]
+	}
+	return nil
+}
+
+func (a *auto) Drain() (left int, err error) {
+	_, err = a.current.Drain()
+	switch {
+	case a.round == xdpRound && errors.Is(err, ErrRefused):
+		a.contest.report(xdpRound, 0, err)
+		err = a.fallBack()
+	case a.round < rounds:
+		a.contest.leave(a.round)
+	}
+	return int(a.taken - a.Handed()), err
+}
+
+func (a *auto) Batch() int { return a.current.Batch() }
+
+func (a *auto) Idle() { a.current.Idle() }
+
+// each calls f with each transmitter that was used.
+func (a *auto) each(f func(Transmitter)) {
+	f(a.packet)
+	if x := a.xdp.Load(); x != nil {
+		f(*x)
+	}
+}
+
+func (a *auto) Handed() (n uint64) {
+	a.each(func(t Transmitter) { n += t.Handed() })
+	return n
+}
+
+func (a *auto) Counts() (c Counts) {
+	a.each(func(t Transmitter) { c.Add(t.Counts()) })
+	return c
+}
+
+func (a *auto) SetRate(rate pace.Rate) error {
+	a.asked.Store(uint64(rate))
+	var errs []error
+	a.each(func(t Transmitter) { errs = append(errs, t.SetRate(rate)) })
+	return errors.Join(errs...)
+}
+
+func (a *auto) Close() error {
+	var errs []error
+	a.each(func(t Transmitter) { errs = append(errs, t.Close()) })
+	return errors.Join(errs...)
+}
