@@ -47,6 +47,7 @@ type xdp struct {
 	frame  []byte
 	batch  atomic.Uint32
 	rate   pace.Config
+	change sync.Mutex // of the rate
 	waiter *pace.Waiter
 	device string
 	socket int // to ask for the device's state
@@ -170,6 +171,8 @@ func (x *xdp) SetRate(rate pace.Rate) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("transmitter xdp: %w", err)
 	}
+	x.change.Lock()
+	defer x.change.Unlock()
 	batch := x.batch.Load()
 	x.pace(rate)
 	if x.batch.Load() != batch {
