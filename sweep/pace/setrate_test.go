@@ -155,6 +155,55 @@ func TestPacerSetRateIsExact(t *testing.T) {
 	}
 }
 
+// What the schedule was ahead or behind when the rate changed stands for as many
+// frames afterwards, or fewer; a stall stays one.
+func TestPacerSetRateCarries(t *testing.T) {
+	const us = int64(time.Microsecond)
+	for name, tc := range map[string]struct {
+		from, to Rate
+		late     int64 // than due, ns; below 0: ahead
+		due      int64 // of the first batch, from the change
+		next     int64 // of the one behind it, from when the first left
+		stalls   uint64
+	}{
+		"ahead, lowered":        {1_000_000, 10_000, -16 * us, 1600 * us, 1000 * us, 0},
+		"half ahead, lowered":   {1_000_000, 10_000, -8 * us, 800 * us, 1000 * us, 0},
+		"ahead, raised":         {1000, 1_000_000, -1000 * us, 1 * us, 16 * us, 0},
+		"late, raised":          {20_000, 1_000_000, 400 * us, 0, 8 * us, 0},
+		"late, lowered":         {1_000_000, 10_000, 20 * us, 0, 980 * us, 0},
+		"stalled, raised":       {20_000, 1_000_000, 5000 * us, 0, 16 * us, 1},
+		"beyond room, raised":   {64_000, 1_000_000, 999 * us, 0, -16 * us, 1},
+		"ahead, to the same":    {1_000_000, 1_000_000, -16 * us, 16 * us, 16 * us, 0},
+		"ahead, to max":         {1000, Max, -1000 * us, 0, 0, 0},
+		"ahead, rounded up":     {1_000_000, 999_999, -16 * us, 16*us + 1, 16 * us, 0},
+		"almost there, lowered": {1_000_000, 1000, -1, us, 1000 * us, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPacer(t, Config{Rate: tc.from})
+			p.Next(0)
+			p.Sent(p.Batch())
+			now := p.Next(0) + tc.late
+			if err := p.SetRate(tc.to); err != nil {
+				t.Fatal(err)
+			}
+			if due := p.Next(now); due != now+tc.due {
+				t.Errorf("due %d ns after the change, want %d", due-now, tc.due)
+			}
+			now += tc.due
+			if due := p.Next(now); due != now {
+				t.Fatalf("not due when it should be, but %d ns later", due-now)
+			}
+			p.Sent(p.Batch())
+			if next := p.Next(now); next != now+max(tc.next, 0) {
+				t.Errorf("the next %d ns later, want %d", next-now, tc.next)
+			}
+			if p.Stalls() != tc.stalls {
+				t.Errorf("%d stalls, want %d", p.Stalls(), tc.stalls)
+			}
+		})
+	}
+}
+
 // Rates come from any goroutine, and the last one counts.
 func TestPacerSetRateMeanwhile(t *testing.T) {
 	p := newPacer(t, Config{Rate: 1000})
