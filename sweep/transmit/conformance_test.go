@@ -97,15 +97,20 @@ type withKernel struct {
 
 func (w withKernel) Close() error { return errors.Join(w.Transmitter.Close(), w.kernel.Close()) }
 
-// send sends probes in batches, as a sweep does, and returns how many were
-// handed over in the end.
-func send(tx Transmitter, probes []probe.Probe) (handed int, err error) {
-	taken := 0
+// sendOn sends probes in batches, as a sweep does, and returns how many were
+// taken.
+func sendOn(tx Transmitter, probes []probe.Probe) (taken int, err error) {
 	for taken < len(probes) && err == nil {
 		var n int
 		n, err = tx.Send(probes[taken:min(taken+tx.Batch(), len(probes))])
 		taken += n
 	}
+	return taken, err
+}
+
+// send ends with probes, and returns how many were handed over in the end.
+func send(tx Transmitter, probes []probe.Probe) (handed int, err error) {
+	taken, err := sendOn(tx, probes)
 	left, drained := tx.Drain()
 	if err == nil {
 		err = drained
