@@ -3,24 +3,34 @@
 package transmit
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"xsweep/internal/lab"
+	"xsweep/internal/testrand"
+	"xsweep/sweep/probe"
 )
 
-// deafen makes the lab's far end stop receiving: its device is polled by threads
-// of the kernel, and these get a microsecond of CPU time every four seconds. What
-// is sent fills the device's rings then, and no more fits. hear, or else the
-// test's end, brings it back.
-func deafen(t *testing.T, l *lab.Lab) (hear func()) {
+// farEnd is who receives at a lab's far end: threads of the kernel that poll its
+// device.
+type farEnd struct {
+	threads map[int]*unix.SchedAttr // as they were, by thread id
+}
+
+// newFarEnd gives these threads a life of their own, so that a test can starve
+// them. The test's end lets them receive again.
+func newFarEnd(t *testing.T, l *lab.Lab) *farEnd {
 	t.Helper()
 	before := pollers(t)
 	if err := l.AtResponder(func() error { // on a thread that ends: its mounts are its own
@@ -37,16 +47,7 @@ func deafen(t *testing.T, l *lab.Lab) (hear func()) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	old := map[int]*unix.SchedAttr{}
-	hear = func() {
-		for pid, attr := range old {
-			if err := unix.SchedSetAttr(pid, attr, 0); err != nil {
-				t.Error(err)
-			}
-			delete(old, pid)
-		}
-	}
-	t.Cleanup(hear) // before the lab ends, which waits for the threads
+	f := &farEnd{map[int]*unix.SchedAttr{}}
 	for pid := range pollers(t) {
 		if before[pid] {
 			continue
@@ -55,19 +56,73 @@ func deafen(t *testing.T, l *lab.Lab) (hear func()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const longest = uint64(4 * time.Second)
-		starved := unix.SchedAttr{
-			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_DEADLINE, Runtime: 1024, Deadline: longest, Period: longest,
-		}
-		if err := unix.SchedSetAttr(pid, &starved, 0); err != nil {
-			t.Fatal(err)
-		}
-		old[pid] = attr
+		f.threads[pid] = attr
 	}
-	if len(old) == 0 {
+	if len(f.threads) == 0 {
 		t.Fatal("no thread polls the far end's device")
 	}
-	return hear
+	t.Cleanup(func() { f.hear(t) }) // before the lab ends, which waits for the threads
+	return f
+}
+
+// deafen makes the far end stop receiving: its threads get a microsecond of CPU
+// time every four seconds, the least that the kernel grants. What is sent fills
+// the device's rings, and no more fits.
+func (f *farEnd) deafen(t *testing.T) {
+	t.Helper()
+	for pid := range f.threads {
+		if err := unix.SchedSetAttr(pid, &unix.SchedAttr{
+			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_DEADLINE, Runtime: 1024, Deadline: 4e9, Period: 4e9,
+		}, 0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// hear ends that.
+func (f *farEnd) hear(t *testing.T) {
+	t.Helper()
+	for pid, attr := range f.threads {
+		if err := unix.SchedSetAttr(pid, attr, 0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// falter makes the far end deaf again and again, until end: each time until
+// frames had to be tried again, and then not before some have got through. If
+// this machine gives it no time, a silence lasts for longer than the patience.
+func (f *farEnd) falter(t *testing.T, counts func() Counts) (end func()) {
+	t.Helper()
+	f.deafen(t)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	grown := func(of func(Counts) uint64, by uint64) bool {
+		for before := of(counts()); of(counts()) < before+by; runtime.Gosched() {
+			select {
+			case <-stop:
+				return false
+			default:
+			}
+		}
+		return true
+	}
+	go func() {
+		defer close(ended)
+		defer f.hear(t)
+		// Where senders take all CPUs, who ends the silence must still get on in time.
+		runtime.LockOSThread() // and not unlocked: the thread keeps its priority
+		if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20); err != nil {
+			t.Error(err)
+		}
+		for grown(func(c Counts) uint64 { return c.Retries }, 1) {
+			f.hear(t)
+			if !grown(func(c Counts) uint64 { return c.Accepted }, 1000) {
+				return
+			}
+			f.deafen(t)
+		}
+	}()
+	return sync.OnceFunc(func() { close(stop); <-ended })
 }
 
 // pollers are the kernel's threads that poll a device of the far end's name.
@@ -102,7 +157,8 @@ func TestConformDeafPeer(t *testing.T) {
 	)
 	conform(t, lab.Config{Responder: lab.Sink}, func(t *testing.T, l *lab.Lab, open func(options) (Transmitter, thread)) {
 		tx, th := open(options{rate: 100_000})
-		hear := deafen(t, l)
+		far := newFarEnd(t, l)
+		far.deafen(t)
 		start := th.clock.Now()
 		if taken, err := sendOn(tx, numbered(0, n)); taken != n || err != nil {
 			t.Fatalf("%d taken, %v", taken, err)
@@ -114,7 +170,7 @@ func TestConformDeafPeer(t *testing.T) {
 		if len(c.Refused) != 1 || c.Refused[unix.ENOBUFS] != n-c.Accepted || c.Accepted < fit || c.Accepted > fit+64*polls || c.Retries == 0 || c.Unconfirmed != 0 {
 			t.Errorf("counted: %+v", c)
 		}
-		hear()
+		far.hear(t)
 		settle(t, l, c.Accepted)
 		tx.Idle()
 		if handed, err := send(tx, numbered(n, n)); handed != n || err != nil {
@@ -128,13 +184,54 @@ func TestConformDeafPeer(t *testing.T) {
 	})
 }
 
+// What a far end that falters had no room for comes again as it was to be, and just
+// once: only its place in the order may be another.
+func TestConformFalteringPeer(t *testing.T) {
+	const n = 20_000
+	conform(t, lab.Config{Responder: lab.Kernel}, func(t *testing.T, l *lab.Lab, open func(options) (Transmitter, thread)) {
+		passAtPeer(t, l) // without a program only some frames wait to be polled
+		heard := newCapture(t, l.AtResponder, lab.ResponderDevice)
+		far := newFarEnd(t, l)
+		r := testrand.New(t)
+		probes := numbered(0, n)
+		var want []arrival
+		for i := range probes {
+			probes[i].Target, probes[i].Attempt, probes[i].HopLimit = 0xf0000000|r.Uint32N(0x0ffffff0), uint8(1+r.IntN(255)), uint8(1+r.IntN(255))
+			want = append(want, wantArrival(probes[i], probe.PayloadLen))
+		}
+		for range 5 {
+			tx, _ := open(options{})
+			end := far.falter(t, tx.Counts)
+			handed, err := send(tx, probes)
+			end()
+			c := tx.Counts()
+			t.Logf("%+v", c)
+			if handed != n || err != nil {
+				t.Fatalf("%d handed, %v", handed, err)
+			}
+			handedExactly(t, tx, n)
+			got := heard.take(t, int(c.Accepted))
+			if c.Retries == 0 || c.Refused != nil {
+				continue // once more
+			}
+			slices.SortFunc(got, func(a, b arrival) int { return cmp.Compare(a.Index, b.Index) })
+			if !slices.Equal(got, want) {
+				t.Errorf("%d frames arrived, want %d, or they are not the same", len(got), n)
+			}
+			return
+		}
+		t.Error("each time nothing was tried again, or the silence was too long")
+	})
+}
+
 // A sweep that is stopped while its device takes nothing ends at once, and what
 // waits to be tried again is left.
 func TestConformDeafStop(t *testing.T) {
 	const n = 5000
 	conform(t, lab.Config{Responder: lab.Sink}, func(t *testing.T, l *lab.Lab, open func(options) (Transmitter, thread)) {
 		tx, th := open(options{})
-		hear := deafen(t, l)
+		far := newFarEnd(t, l)
+		far.deafen(t)
 		go func() {
 			eventually(t, "something is tried again", func() bool { return tx.Counts().Retries > 0 })
 			th.stop.Set()
@@ -144,7 +241,7 @@ func TestConformDeafStop(t *testing.T) {
 			t.Errorf("%d handed, %v", handed, err)
 		}
 		handedExactly(t, tx, handed)
-		hear()
+		far.hear(t)
 		settle(t, l, tx.Counts().Accepted)
 	})
 }
