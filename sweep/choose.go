@@ -23,9 +23,9 @@ type TransmitterChoice struct {
 }
 
 const (
-	// packetEnough is a rate that packet reaches on any machine: nothing is
+	// PacketEnough is a rate that packet reaches on any machine: nothing is
 	// measured up to it.
-	packetEnough = pace.Rate(100_000)
+	PacketEnough = pace.Rate(100_000)
 	// trialWorth is how many probes a sweep has at least for which it is worth
 	// its while to set up and measure a second way, which takes some tenths of a
 	// second.
@@ -61,8 +61,8 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 	switch {
 	case r.config.Tx == TxPacket:
 		why = "it was asked for"
-	case r.config.Rate <= packetEnough:
-		why = fmt.Sprintf("any device takes %v a second", packetEnough)
+	case r.config.Rate <= PacketEnough:
+		why = fmt.Sprintf("any device takes %v packets a second", PacketEnough)
 	case r.plan.Len()*uint64(r.config.Probes) < trialWorth:
 		why = fmt.Sprintf("fewer than %d probes are sent before the setting up of xdp pays", trialWorth)
 	default:
@@ -127,8 +127,11 @@ func (r *run) setThreads(perThread pace.Rate, queues int) {
 	r.plan.config.Threads = r.config.Threads
 }
 
+// MostThreads is how many threads send at most by default.
+func MostThreads(queues, cpus int) int { return max(min(queues, cpus-1, pace.MaxThreads), 1) }
+
 func defaultThreads(rate, perThread pace.Rate, queues, cpus int) int {
-	most := max(min(queues, cpus-1, pace.MaxThreads), 1)
+	most := MostThreads(queues, cpus)
 	if rate == pace.Max {
 		return most
 	}

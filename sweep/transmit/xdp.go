@@ -133,8 +133,11 @@ func (x *xdp) pace(rate pace.Rate) {
 	// Nanoseconds in 1/256 between frames of this thread.
 	hi, lo := bits.Mul64(threads<<8, uint64(time.Second))
 	interval, _ := bits.Div64(hi, lo, uint64(rate))
-	// Frames of a batch under way and those saved up are the burst.
-	slack := (pace.Burst/threads - 2*batch) * interval
+	// Frames of a batch under way and those saved up are the burst, but for some
+	// that clocks and queues may cost. At 2 million a second each of them is half
+	// a microsecond, and a tick of the kernel's timer takes ten or twenty.
+	share := pace.Burst / threads
+	slack := (share - batch - share/16) * interval
 	switch before := atomic.LoadUint64(&x.ring.Interval); {
 	case before == 0:
 		x.Idle() // there was no schedule that the next frame could be late for
