@@ -288,8 +288,11 @@ func (x *xdp) run() {
 	x.thread.Store(int32(unix.Gettid()))
 	defer x.thread.Store(0)
 	for atomic.LoadUint64(&x.ring.Stopped) == 0 {
+		batch := x.batch.Load()
+		x.ring.Turn = 0
+		atomic.StoreUint64(&x.ring.Batch, uint64(batch))
 		// A signal may be the one that halt sends, or anybody's.
-		if err := x.kernel.Run(x.frame, xdpTurns, x.batch.Load()); err != nil && !errors.Is(err, unix.EINTR) {
+		if err := x.kernel.Run(x.frame, xdpTurns, batch); err != nil && !errors.Is(err, unix.EINTR) {
 			x.err = fmt.Errorf("%w: transmitter xdp: run its program: %w", ErrDevice, err)
 			return
 		}
