@@ -76,7 +76,6 @@ func newSweepCommand(env *environment) *cobra.Command {
 		},
 	}
 	f.register(c.Flags())
-	c.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	return c
 }
 
@@ -152,6 +151,9 @@ func showCount(n uint64) string {
 func (f *sweepFlags) complete(ctx context.Context, env *environment, args []string) error {
 	c := &f.config
 	var err error
+	if f.quiet && f.verbose {
+		return errors.New("--quiet and --verbose exclude each other: give one")
+	}
 	if c.Rate == 0 {
 		return errors.New("--rate: must be at least 1")
 	}
