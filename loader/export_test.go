@@ -116,3 +116,39 @@ func (r *Reply) Maps() bpf.ReplyMaps { return r.objects.ReplyMaps }
 
 // LoadError is loadError.
 var LoadError = loadError
+
+// LoadTransmitUntraced is LoadTransmit on a kernel without the tracepoints.
+func LoadTransmitUntraced(c TransmitConfig) (*Transmit, error) { return loadTransmit(c, false) }
+
+// FreezeClock makes the loaded transmitter believe that it is always now,
+// CLOCK_MONOTONIC in nanoseconds. (What it calls the time is moved by EpochNs.)
+func (t *Transmit) FreezeClock(now int32) error {
+	spec, err := bpf.LoadTransmit()
+	if err != nil {
+		return err
+	}
+	const name = bpf.TransmitProgXsweepTransmit
+	program := spec.Programs[name]
+	frozen := 0
+	for i, ins := range program.Instructions {
+		if ins.IsBuiltinCall() && asm.BuiltinFunc(ins.Constant) == asm.FnKtimeGetNs {
+			program.Instructions[i] = asm.Mov.Imm(asm.R0, now).WithMetadata(ins.Metadata)
+			frozen++
+		}
+	}
+	if frozen != 1 {
+		return fmt.Errorf("freeze the clock: the transmitter reads it in %d places, not in one", frozen)
+	}
+	spec.Programs = map[string]*ebpf.ProgramSpec{name: program}
+	for name, m := range spec.Maps {
+		m.MaxEntries = t.objects.Maps[name].MaxEntries()
+	}
+	again, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: t.objects.Maps})
+	if err != nil {
+		return err
+	}
+	defer again.Close()
+	old := t.objects.Programs[name]
+	t.objects.Programs[name] = again.DetachProgram(name)
+	return old.Close()
+}

@@ -96,8 +96,10 @@ func (p *Pacer) adopt(rate Rate) {
 	p.depth = Burst/p.parts - p.batch
 }
 
-// SetRate changes the rate from the next batch on. What is due under the old
-// rate stays due; a batch that is not yet due comes no later than under the new.
+// SetRate changes the rate from the next batch on. Frames that left ahead of
+// the old rate are waited for under the new one, and what is due under the old
+// rate stays due: no more frames leave than the integral of the rate and the
+// burst.
 func (p *Pacer) SetRate(rate Rate) error {
 	c := p.config
 	c.Rate = rate
@@ -114,7 +116,7 @@ func (p *Pacer) change(now int64) {
 	if rate == 0 {
 		return
 	}
-	paced := p.rate != 0 && p.started
+	before, paced := p.rate, p.rate != 0 && p.started
 	var due int64
 	if paced {
 		due = p.due(p.sent)
@@ -122,8 +124,24 @@ func (p *Pacer) change(now int64) {
 	p.adopt(rate)
 	p.epoch, p.sent, p.started = 0, 0, paced
 	if paced && p.rate != 0 {
-		p.epoch = min(due, now+p.due(p.batch))
+		p.epoch = now + carry(due-now, before, p.rate)
 	}
+}
+
+// carry turns the time that a schedule is ahead of now, or behind if below 0,
+// into that of another rate, so that it stands for no more frames than before.
+func carry(ahead int64, from, to uint64) int64 {
+	switch {
+	case ahead > 0:
+		hi, lo := bits.Mul64(uint64(ahead), from)
+		ns, rest := bits.Div64(hi, lo, to)
+		return int64(ns + min(rest, 1))
+	case -ahead > stallAfter || to <= from: // a stall, or worth fewer frames now
+		return ahead
+	}
+	hi, lo := bits.Mul64(uint64(-ahead), from)
+	ns, _ := bits.Div64(hi, lo, to)
+	return -int64(ns)
 }
 
 // EffectiveBatch is how many frames all threads together will send at once.

@@ -62,10 +62,23 @@ func openXDP(c Config) (Transmitter, error) {
 	return withKernel{tx, kernel}, nil
 }
 
-// passAtPeer puts a program on lab1 that passes everything: a veth device takes
-// frames from programs only if its peer has one.
+// passAtPeer puts a program on lab1 that passes everything, unless there is one:
+// a veth device takes frames from programs only if its peer has one.
 func passAtPeer(t *testing.T, l *lab.Lab) {
 	t.Helper()
+	found := false
+	if err := l.AtResponder(func() error {
+		device, err := net.InterfaceByName(lab.ResponderDevice)
+		if err == nil {
+			_, found = loader.FindXDP(device.Index)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if found {
+		return
+	}
 	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()},
 	})
@@ -97,15 +110,20 @@ type withKernel struct {
 
 func (w withKernel) Close() error { return errors.Join(w.Transmitter.Close(), w.kernel.Close()) }
 
-// send sends probes in batches, as a sweep does, and returns how many were
-// handed over in the end.
-func send(tx Transmitter, probes []probe.Probe) (handed int, err error) {
-	taken := 0
+// sendOn sends probes in batches, as a sweep does, and returns how many were
+// taken.
+func sendOn(tx Transmitter, probes []probe.Probe) (taken int, err error) {
 	for taken < len(probes) && err == nil {
 		var n int
 		n, err = tx.Send(probes[taken:min(taken+tx.Batch(), len(probes))])
 		taken += n
 	}
+	return taken, err
+}
+
+// send ends with probes, and returns how many were handed over in the end.
+func send(tx Transmitter, probes []probe.Probe) (handed int, err error) {
+	taken, err := sendOn(tx, probes)
 	left, drained := tx.Drain()
 	if err == nil {
 		err = drained

@@ -41,15 +41,20 @@ const (
 // that a BPF program empties, on a thread of its own that is pinned to a CPU.
 // The program stamps, paces and sends; see bpf/transmit.bpf.c.
 type xdp struct {
-	kernel *loader.Transmit
+	kernel program
 	ring   *loader.ProbeRing
 	cpu    int
 	frame  []byte
 	batch  atomic.Uint32
 	rate   pace.Config
+	change sync.Mutex // of the rate
 	waiter *pace.Waiter
 	device string
 	socket int // to ask for the device's state
+
+	// What the kernel is asked besides, as fields so that tests can stand in for it.
+	running func() bool      // the device is
+	signal  func(thread int) // makes a thread leave the kernel
 
 	produced uint64
 	seen     drained
@@ -58,6 +63,12 @@ type xdp struct {
 	ended  chan struct{}
 	err    error // why the runner ended; read after ended is closed
 	close  sync.Once
+}
+
+// program is what xdp needs of a loaded one.
+type program interface {
+	Run(frame []byte, turns, batch uint32) error
+	Counts(cpu int) (loader.TransmitCounts, error)
 }
 
 // NewXDP makes a transmitter that sends from inside the kernel, and waits until
@@ -73,27 +84,33 @@ func NewXDP(c Config, kernel *loader.Transmit, cpu int) (Transmitter, error) {
 	if len(c.Template.Header()) != len(loader.TransmitConfig{}.Header) {
 		return nil, errors.New("transmitter xdp: its frames need an Ethernet header")
 	}
-	x := &xdp{
-		kernel: kernel, ring: kernel.Ring(cpu), cpu: cpu, rate: c.Pace, waiter: c.Waiter,
-		frame: make([]byte, c.Template.Len()), ended: make(chan struct{}), device: c.Device,
-	}
-	var err error
-	if x.socket, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
 		return nil, fmt.Errorf("transmitter xdp: open a socket: %w", err)
 	}
-	if err := deviceExists(x.socket, c.Device); err != nil {
-		unix.Close(x.socket)
+	if err := deviceExists(socket, c.Device); err != nil {
+		unix.Close(socket)
 		return nil, fmt.Errorf("transmitter xdp: %s: %w", c.Device, err)
 	}
-	c.Template.Init(x.frame)
-	x.ring.EpochNs = uint64(c.Waiter.Now())
-	x.Idle() // the first frame is never late
-	x.pace(c.Pace.Rate)
+	x := newXDP(c, kernel, kernel.Ring(cpu), cpu, socket)
 	if err := x.start(); err != nil {
 		x.Close()
 		return nil, err
 	}
 	return x, nil
+}
+
+func newXDP(c Config, kernel program, ring *loader.ProbeRing, cpu, socket int) *xdp {
+	x := &xdp{
+		kernel: kernel, ring: ring, cpu: cpu, rate: c.Pace, waiter: c.Waiter, socket: socket,
+		frame: make([]byte, c.Template.Len()), ended: make(chan struct{}), device: c.Device, signal: wake,
+	}
+	x.running = func() bool { return linkRunning(socket, c.Device) }
+	c.Template.Init(x.frame)
+	x.ring.EpochNs = uint64(c.Waiter.Now())
+	x.Idle() // the first frame is never late
+	x.pace(c.Pace.Rate)
+	return x
 }
 
 // start starts the runner and waits until the program runs: setting it up takes
@@ -157,6 +174,8 @@ func (x *xdp) SetRate(rate pace.Rate) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("transmitter xdp: %w", err)
 	}
+	x.change.Lock()
+	defer x.change.Unlock()
 	batch := x.batch.Load()
 	x.pace(rate)
 	if x.batch.Load() != batch {
@@ -209,7 +228,7 @@ func (x *xdp) wait(now, probes uint64) error {
 		return ErrStopped
 	}
 	// Frames that the device refuses are counted where nobody waits for them.
-	if !linkRunning(x.socket, x.device) {
+	if !x.running() {
 		return deviceError("xdp", x.device, unix.ENETDOWN)
 	}
 	return nil
@@ -234,7 +253,7 @@ func (d *drained) pause(now int64, count, more uint64) int64 {
 	case moved == 0:
 		d.last *= 2
 	default:
-		d.last = int64(float64(took) / float64(moved) * float64(more))
+		d.last = int64(min(float64(took)/float64(moved)*float64(more), float64(maxPause)))
 	}
 	d.last = min(max(d.last, minPause), maxPause)
 	return d.last
@@ -314,13 +333,16 @@ func (x *xdp) halt() {
 	}
 }
 
-// interrupt makes the runner leave the kernel, if it is there. The runtime
-// ignores a SIGURG that it did not send.
+// interrupt makes the runner leave the kernel, if it is there.
 func (x *xdp) interrupt() {
 	if thread := x.thread.Load(); thread != 0 {
-		_ = unix.Tgkill(unix.Getpid(), int(thread), unix.SIGURG)
+		x.signal(int(thread))
 	}
 }
+
+// wake makes a thread of ours leave a system call. The runtime ignores a SIGURG
+// that it did not send.
+func wake(thread int) { _ = unix.Tgkill(unix.Getpid(), thread, unix.SIGURG) }
 
 func (x *xdp) Counts() Counts {
 	c := Counts{
