@@ -31,7 +31,7 @@ type TransmitProbeRing struct {
 	EpochNs     uint64
 	Idle        uint64
 	Trial       uint64
-	Pad0        uint64
+	Batch       uint64
 	Consumed    uint64
 	Handed      uint64
 	Unconfirmed uint64
@@ -41,6 +41,9 @@ type TransmitProbeRing struct {
 	Due         uint64
 	Known       uint64
 	Excused     uint64
+	Turn        uint64
+	NowNs       uint64
+	Fresh       uint64
 	HoldNs      uint64
 	Impatient   uint64
 	Refusal     uint64

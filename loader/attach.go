@@ -88,6 +88,19 @@ func deviceExists(ifindex int) bool {
 	return !errors.As(err, new(netlink.LinkNotFoundError))
 }
 
+// Attached says whether the filter still sits on its device: with privileges
+// anybody can take it off (`bpftool link detach`), and the device can vanish.
+func (r *Reply) Attached() bool {
+	if r.link == nil {
+		return false
+	}
+	info, err := r.link.Info()
+	if err != nil || info.XDP() == nil {
+		return true // nobody said otherwise
+	}
+	return info.XDP().Ifindex != 0
+}
+
 // Detach takes the filter off its device and waits until it has judged its
 // last packet; without a device it does nothing. Records still come out of the
 // rings afterwards.

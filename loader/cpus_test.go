@@ -71,3 +71,24 @@ func TestRingBytes(t *testing.T) {
 		}
 	}
 }
+
+// Each CPU uses a queue of its own, as far as can be.
+func TestSpreadCPUs(t *testing.T) {
+	for _, tc := range []struct {
+		cpus      []int
+		queues, n int
+		want      []int
+	}{
+		{[]int{0, 1}, 2, 1, []int{0}},
+		{[]int{0, 1}, 2, 2, []int{0, 1}},
+		{[]int{0, 1}, 1, 2, []int{0, 1}},
+		{[]int{0, 2, 4, 5}, 2, 2, []int{0, 5}},
+		{[]int{0, 2, 4, 6}, 4, 3, []int{0, 2, 4}},
+		{[]int{4, 6, 1}, 2, 3, []int{4, 1, 6}},
+		{[]int{3}, 8, 2, []int{3}},
+	} {
+		if diff := cmp.Diff(tc.want, SpreadCPUs(tc.cpus, tc.queues, tc.n)); diff != "" {
+			t.Errorf("%d of %v for %d queues (-want +got):\n%s", tc.n, tc.cpus, tc.queues, diff)
+		}
+	}
+}

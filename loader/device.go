@@ -65,8 +65,11 @@ func (d *Device) TakesFrames() error {
 	if d.XDPFeaturesErr != nil || slices.Contains(d.XDPFeatures, "ndo-xmit") {
 		return nil
 	}
-	return fmt.Errorf("%s takes no frames from XDP programs: its driver lacks ndo-xmit "+
-		"(a veth device has it only with a program or GRO at its peer)", d.Name)
+	hint := ""
+	if d.Driver == "veth" {
+		hint = ", for want of a native XDP program or GRO at its peer"
+	}
+	return fmt.Errorf("%s takes no frames from XDP programs: its driver lacks ndo-xmit%s", d.Name, hint)
 }
 
 // FindDevice looks for an interface by its index.

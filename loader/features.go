@@ -84,11 +84,11 @@ var featureProbes = []featureProbe{
 	{"reply_filter", "the reply filter loads", false, capabilityNames(), needsKernel(MinKernel, ""), tryReplyFilter},
 	{"jit", "BPF JIT compiler", true, needsXDP,
 		"filtering is slow without: `sudo sysctl net.core.bpf_jit_enable=1`, or a kernel with CONFIG_BPF_JIT", tryJIT},
-	{"kernel_btf", "BTF of the kernel", true, nil, later("a kernel with CONFIG_DEBUG_INFO_BTF"), tryKernelBTF},
-	{"live_frames", "BPF_PROG_RUN, live frames", true, needsXDP, later(needsKernel("5.18", "")), tryLiveFrames},
-	{"tracepoint_xdp_devmap_xmit", "tracepoint xdp_devmap_xmit", true, needsTracing, later("a kernel with CONFIG_DEBUG_INFO_BTF"),
+	{"kernel_btf", "BTF of the kernel", true, nil, forXDP("a kernel with CONFIG_DEBUG_INFO_BTF"), tryKernelBTF},
+	{"live_frames", "BPF_PROG_RUN, live frames", true, needsXDP, forXDP(needsKernel("5.18", "")), tryLiveFrames},
+	{"tracepoint_xdp_devmap_xmit", "tracepoint xdp_devmap_xmit", true, needsTracing, forXDP("a kernel with CONFIG_DEBUG_INFO_BTF"),
 		func() error { return tryTracepoint("xdp_devmap_xmit") }},
-	{"tracepoint_xdp_redirect_err", "tracepoint xdp_redirect_err", true, needsTracing, later("a kernel with CONFIG_DEBUG_INFO_BTF"),
+	{"tracepoint_xdp_redirect_err", "tracepoint xdp_redirect_err", true, needsTracing, forXDP("a kernel with CONFIG_DEBUG_INFO_BTF"),
 		func() error { return tryTracepoint("xdp_redirect_err") }},
 	{"af_xdp", "AF_XDP sockets", true, needsRaw, later("a kernel with CONFIG_XDP_SOCKETS"), tryAFXDP},
 }
@@ -107,6 +107,14 @@ func needsKernel(release, option string) string {
 		text += " with " + option
 	}
 	return text
+}
+
+// TransmitFeatures are the names of what the transmitter xdp needs in order to
+// be chosen automatically.
+var TransmitFeatures = []string{"kernel_btf", "live_frames", "tracepoint_xdp_devmap_xmit", "tracepoint_xdp_redirect_err"}
+
+func forXDP(advice string) string {
+	return "only the transmitter xdp needs it: " + strings.TrimPrefix(advice, "use ")
 }
 
 func later(advice string) string {

@@ -76,11 +76,11 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 
 func loadTransmit(c TransmitConfig, traced bool) (*Transmit, error) {
 	if !c.Source.Is4() || len(c.CPUs) == 0 {
-		return nil, errors.New("transmitter xdp: needs an IPv4 source and a CPU")
+		return nil, errors.New("needs an IPv4 source and a CPU")
 	}
 	spec, err := bpf.LoadTransmit()
 	if err != nil {
-		return nil, fmt.Errorf("transmitter xdp: %w", err)
+		return nil, fmt.Errorf("read its program: %w", err)
 	}
 	namespace, err := networkNamespace()
 	if err != nil {
@@ -102,7 +102,7 @@ func loadTransmit(c TransmitConfig, traced bool) (*Transmit, error) {
 		bpf.TransmitVarTraced:  traced,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
-			return nil, fmt.Errorf("transmitter xdp: set %s: %w", name, err)
+			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
 	}
 	if !traced {
@@ -125,7 +125,7 @@ func loadTransmit(c TransmitConfig, traced bool) (*Transmit, error) {
 		l, err := link.AttachTracing(link.TracingOptions{Program: t.objects.Programs[name]})
 		if err != nil {
 			t.Close()
-			return nil, fmt.Errorf("transmitter xdp: trace what is sent at %s: %w", point, err)
+			return nil, fmt.Errorf("trace what is sent at %s: %w", point, err)
 		}
 		t.links = append(t.links, l)
 	}
@@ -139,7 +139,7 @@ func (t *Transmit) share(rings int) error {
 	size := (rings*t.stride + page - 1) / page * page
 	memory, err := unix.Mmap(t.objects.Maps[bpf.TransmitMapRings].FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return fmt.Errorf("transmitter xdp: map the probe rings: %w", err)
+		return fmt.Errorf("map the probe rings: %w", err)
 	}
 	t.memory = memory
 	return nil
@@ -192,7 +192,7 @@ func (t *Transmit) Traced() bool { return t.traced }
 func (t *Transmit) Counts(cpu int) (TransmitCounts, error) {
 	cpus := make([]bpf.TransmitTransmitCounters, ebpf.MustPossibleCPU())
 	if err := t.objects.Maps[bpf.TransmitMapSent].Lookup(uint32(0), &cpus); err != nil {
-		return TransmitCounts{}, fmt.Errorf("transmitter xdp: read its counters: %w", err)
+		return TransmitCounts{}, fmt.Errorf("read its counters: %w", err)
 	}
 	return TransmitCounts{Accepted: cpus[cpu].Accepted, Refused: cpus[cpu].Refused}, nil
 }

@@ -3,6 +3,7 @@
 package sweep
 
 import (
+	"errors"
 	"fmt"
 
 	"xsweep/internal/route"
@@ -19,13 +20,13 @@ type TransmitterChoice struct {
 	Threads int    `json:"threads"`
 	// Measured are the probes a second of all threads together in the trials of
 	// the automatic choice, by way; empty where none was needed.
-	Measured map[Tx]float64 `json:"measured"`
+	Measured map[Tx]uint64 `json:"measured"`
 }
 
 const (
-	// packetEnough is a rate that packet reaches on any machine: nothing is
+	// PacketEnough is a rate that packet reaches on any machine: nothing is
 	// measured up to it.
-	packetEnough = pace.Rate(100_000)
+	PacketEnough = pace.Rate(100_000)
 	// trialWorth is how many probes a sweep has at least for which it is worth
 	// its while to set up and measure a second way, which takes some tenths of a
 	// second.
@@ -47,8 +48,12 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 	queues := device.Queues.Transmit()
 	switch {
 	case r.config.Tx == TxXDP:
-		if err := r.loadTransmitter(&device, key, template, queues); err != nil {
-			return fmt.Errorf("%w: use --tx packet", err)
+		err := r.loadTransmitter(&device, key, template, queues)
+		switch {
+		case errors.Is(err, errTooFewCPUs):
+			return fmt.Errorf("transmitter xdp: %w: use fewer threads, or --tx packet", err)
+		case err != nil:
+			return fmt.Errorf("transmitter xdp: %w: use --tx packet", err)
 		}
 		r.chose(TxXDP, "it was asked for")
 		return nil
@@ -61,8 +66,8 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 	switch {
 	case r.config.Tx == TxPacket:
 		why = "it was asked for"
-	case r.config.Rate <= packetEnough:
-		why = fmt.Sprintf("any device takes %v a second", packetEnough)
+	case r.config.Rate <= PacketEnough:
+		why = fmt.Sprintf("any device takes %v packets a second", PacketEnough)
 	case r.plan.Len()*uint64(r.config.Probes) < trialWorth:
 		why = fmt.Sprintf("fewer than %d probes are sent before the setting up of xdp pays", trialWorth)
 	default:
@@ -80,10 +85,10 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 			break
 		}
 		r.contest = transmit.NewContest(r.config.Threads, r.config.Rate, func(c transmit.Choice) {
-			measured := map[Tx]float64{}
+			measured := map[Tx]uint64{}
 			for tx, rate := range map[Tx]float64{TxPacket: c.Packet, TxXDP: c.XDP} {
 				if rate > 0 {
-					measured[tx] = rate
+					measured[tx] = uint64(rate)
 				}
 			}
 			r.decide(TransmitterChoice{Used: Tx(c.Way), Why: c.Why, Measured: measured})
@@ -97,7 +102,7 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 
 // chose notes a choice that needed no trial.
 func (r *run) chose(tx Tx, why string) {
-	r.decide(TransmitterChoice{Used: tx, Why: why, Measured: map[Tx]float64{}})
+	r.decide(TransmitterChoice{Used: tx, Why: why, Measured: map[Tx]uint64{}})
 }
 
 // decide notes the choice and tells it. It may come from a sending thread.
@@ -127,13 +132,18 @@ func (r *run) setThreads(perThread pace.Rate, queues int) {
 	r.plan.config.Threads = r.config.Threads
 }
 
+// MostThreads is how many threads send at most by default.
+func MostThreads(queues, cpus int) int { return max(min(queues, cpus-1, pace.MaxThreads), 1) }
+
 func defaultThreads(rate, perThread pace.Rate, queues, cpus int) int {
-	most := max(min(queues, cpus-1, pace.MaxThreads), 1)
+	most := MostThreads(queues, cpus)
 	if rate == pace.Max {
 		return most
 	}
 	return int(min((rate+perThread-1)/perThread, pace.Rate(most)))
 }
+
+var errTooFewCPUs = errors.New("each thread needs a CPU of its own")
 
 // loadTransmitter puts the transmitter xdp into the kernel, for as many CPUs
 // as there are threads.
@@ -147,7 +157,7 @@ func (r *run) loadTransmitter(device *loader.Device, key [16]byte, template *pro
 	}
 	r.setThreads(xdpThread, queues)
 	if r.config.Threads > len(cpus) {
-		return fmt.Errorf("%d threads, but only %d CPUs: each needs one of its own", r.config.Threads, len(cpus))
+		return fmt.Errorf("%d threads, %d CPUs: %w", r.config.Threads, len(cpus), errTooFewCPUs)
 	}
 	r.cpus = loader.SpreadCPUs(cpus, queues, r.config.Threads)
 	ipSum, icmpSum := template.Sums()

@@ -18,8 +18,10 @@ import (
 
 const (
 	// collectEvery is how long a record waits in its ring at most before it is
-	// read, if not so many wait that the filter wakes us sooner.
-	collectEvery = 25 * time.Millisecond
+	// read, if not so many wait that the filter wakes us sooner. Each look costs
+	// more than itself: the runtime's monitor is wide awake for some milliseconds
+	// after a system call of more than ten.
+	collectEvery = 100 * time.Millisecond
 	// collectBatch is how many records a sink gets at once at most.
 	collectBatch = 4096
 )

@@ -19,6 +19,7 @@ import (
 // finish takes the filter off the device, lets the last records through, and
 // sums up. The error is what ended the sweep early, or what went wrong now.
 func (r *run) finish() (Summary, error) {
+	r.checkAttached()
 	errs := []error{r.failure()}
 	if errors.Is(errs[0], ErrLink) && !deviceExists(r.route.Interface.Index) {
 		// A device that is removed goes down first, and that is what was heard.
@@ -104,6 +105,8 @@ func (r *run) unsentReason() string {
 	switch err := r.failure(); {
 	case errors.Is(err, transmit.ErrDevice) && errors.As(err, &errno):
 		return errnoName(errno)
+	case errors.Is(err, ErrDetached):
+		return "filter_detached"
 	case errors.Is(err, ErrLink):
 		return errnoName(unix.ENETDOWN)
 	}

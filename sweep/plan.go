@@ -85,7 +85,7 @@ func (p *Plan) newSummary() Summary {
 		Records:     RecordCounts{Sinks: []sink.Counts{}},
 		Rate:        RateCounts{Asked: askedRate(p.config.Rate)},
 		Devices:     map[string]DeviceCounts{},
-		Transmitter: TransmitterChoice{Measured: map[Tx]float64{}},
+		Transmitter: TransmitterChoice{Measured: map[Tx]uint64{}},
 		TTL:         map[string]uint64{},
 		Kinds:       map[string]map[string]uint64{},
 	}

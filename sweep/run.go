@@ -30,6 +30,10 @@ func (e *StartError) Unwrap() error { return e.Err }
 // the sweep was under way.
 var ErrLink = errors.New("the sweep ended early")
 
+// ErrDetached says that somebody else took the reply filter off the device while
+// the sweep was under way, so that replies went past it.
+var ErrDetached = errors.New("the reply filter was taken off the device by somebody else")
+
 // Run sweeps, hands every record to out, and returns the account of it.
 //
 // The end of ctx stops sending; replies are still waited for during the
@@ -291,6 +295,7 @@ func (r *run) sweep(ctx context.Context) {
 			}
 			r.linkChanged(event)
 		case now := <-second.C:
+			r.checkAttached()
 			p := r.config.Monitor.Progress()
 			r.peak.add(now, p.Accepted+p.Unconfirmed)
 		}
@@ -325,6 +330,13 @@ func (r *run) linkChanged(event route.LinkEvent) {
 		r.fail(fmt.Errorf("%w: %s cannot be watched: %w", ErrLink, name, event.Err))
 	case event.State != route.LinkUp:
 		r.fail(fmt.Errorf("%w: %s is %s: bring it up and sweep again", ErrLink, name, linkWords(event.State)))
+	}
+}
+
+// checkAttached ends the sweep if its replies are not judged any more.
+func (r *run) checkAttached() {
+	if name := r.route.Interface.Name; !r.filter.Attached() && deviceExists(r.route.Interface.Index) {
+		r.fail(fmt.Errorf("%w: %s: sweep again, and look for what detaches XDP programs there", ErrDetached, name))
 	}
 }
 

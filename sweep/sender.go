@@ -89,10 +89,11 @@ func (s *sender) work(g *gate, open func(*pace.Waiter) (transmit.Transmitter, er
 func (s *sender) send() error {
 	config := &s.plan.config
 	s.probes = make([]probe.Probe, 0, pace.Burst)
-	s.through.plan(s.plan.Len(), uint64(config.Threads), uint64(s.tx.Batch()))
+	threads := uint64(max(config.Threads, 1))
+	s.through.plan(s.plan.Len(), threads, uint64(s.tx.Batch()))
 	for attempt := 1; attempt <= config.Probes; attempt++ {
 		s.through.begin()
-		if err := s.pass(uint8(attempt), uint64(config.Threads)); err != nil {
+		if err := s.pass(uint8(attempt), threads); err != nil {
 			return err
 		}
 	}

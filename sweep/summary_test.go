@@ -22,8 +22,8 @@ func sound() Summary {
 			Answered: 90, ErrorsOnly: 10, Silent: 300,
 		},
 		Probes: ProbeCounts{
-			Due: 850, Handed: 800, Unsent: map[string]uint64{"skipped": 10, "stopped": 40},
-			Accepted: 790, Refused: map[string]uint64{"ENOBUFS": 7, "EPERM": 3},
+			Due: 850, Handed: 802, Unsent: map[string]uint64{"skipped": 10, "stopped": 38},
+			Accepted: 790, Unconfirmed: 2, Refused: map[string]uint64{"ENOBUFS": 7, "EPERM": 3},
 		},
 		Packets: PacketCounts{Judged: 130, Verdicts: map[string]uint64{
 			"first": 90, "repeat": 20, "duplicate": 5, "forged": 8, "other": 6, "record_lost": 1,
@@ -81,6 +81,7 @@ func TestCheck(t *testing.T) {
 		"handed":       {func(s *Summary) { s.Probes.Handed++ }, []string{due, handed}},
 		"accepted":     {func(s *Summary) { s.Probes.Accepted++ }, []string{handed}},
 		"refused":      {func(s *Summary) { s.Probes.Refused["EINVAL"] = 1 }, []string{handed}},
+		"unconfirmed":  {func(s *Summary) { s.Probes.Unconfirmed-- }, []string{handed}},
 		"judged":       {func(s *Summary) { s.Packets.Judged-- }, []string{judged}},
 		"forged":       {func(s *Summary) { s.Packets.Verdicts["forged"]++ }, []string{judged}},
 		"record lost":  {func(s *Summary) { s.Packets.Verdicts["record_lost"]-- }, []string{judged}},
@@ -158,13 +159,14 @@ func TestSummaryJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for object, keys := range map[string]string{
-		"":        "version command config seed started ended interrupted targets probes packets records devices rate rtt ttl kinds",
-		"targets": "named excluded special skipped swept answered errors_only silent",
-		"probes":  "due handed unsent accepted refused",
-		"packets": "judged verdicts",
-		"records": "offered emitted lost suppressed sinks",
-		"rate":    "asked mean peak_second stalls",
-		"rtt":     "count min p50 p90 p99 p999 max mean",
+		"":            "version command config seed started ended interrupted targets probes packets records devices transmitter rate rtt ttl kinds",
+		"targets":     "named excluded special skipped swept answered errors_only silent",
+		"probes":      "due handed unsent accepted refused unconfirmed",
+		"packets":     "judged verdicts",
+		"records":     "offered emitted lost suppressed sinks",
+		"rate":        "asked mean peak_second stalls",
+		"transmitter": "used why threads measured",
+		"rtt":         "count min p50 p90 p99 p999 max mean",
 	} {
 		o := got
 		if object != "" {

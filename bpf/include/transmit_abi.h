@@ -45,7 +45,7 @@ struct probe_ring {
 	__u64 epoch_ns;  /* CLOCK_MONOTONIC that times count from */
 	__u64 idle;      /* changed: the next frame may be late, there was none */
 	__u64 trial;     /* not 0: a frame that is refused ends the sending and is kept in again */
-	__u64 pad0;
+	__u64 batch;     /* runs that the kernel makes in one go */
 	/* The programs write these. */
 	__u64 consumed;
 	__u64 handed;    /* probes that the device has accepted or refused for good, and unconfirmed */
@@ -56,6 +56,9 @@ struct probe_ring {
 	__u64 due;       /* when the next frame may leave */
 	__u64 known;     /* produced, when last read */
 	__u64 excused;   /* idle, when last read */
+	__u64 turn;      /* of the batch; user space sets it to 0 before it begins a run */
+	__u64 now_ns;    /* CLOCK_MONOTONIC, when last read */
+	__u64 fresh;     /* for how many frames it still holds */
 	__u64 hold_ns;   /* CLOCK_MONOTONIC until when the device is left alone; 0: it is not */
 	__u64 impatient; /* 1: the device has refused the last probe that waited for it */
 	__u64 refusal;   /* errno that ended the trial */

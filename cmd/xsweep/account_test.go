@@ -43,7 +43,8 @@ var accountKeys = map[string]string{
 	"targets.errors_only": "count", "targets.silent": "count",
 
 	"probes.due": "count", "probes.handed": "count", "probes.unsent": "counts",
-	"probes.accepted": "count", "probes.refused": "counts",
+	"probes.accepted": "count", "probes.refused": "counts", "probes.unconfirmed": "count",
+	"transmitter.used": "text", "transmitter.why": "text", "transmitter.threads": "count", "transmitter.measured": "object",
 
 	"packets.judged": "count", "packets.verdicts": "counts",
 
@@ -218,7 +219,7 @@ func (a account) identities() error {
 		sum("targets.skipped")+n("targets.swept")+n("targets.unprobed"))
 	same("targets swept", n("targets.swept"), n("targets.answered")+n("targets.errors_only")+n("targets.silent"))
 	same("probes due", n("probes.due"), n("probes.handed")+sum("probes.unsent"))
-	same("probes handed", n("probes.handed"), n("probes.accepted")+sum("probes.refused"))
+	same("probes handed", n("probes.handed"), n("probes.accepted")+sum("probes.refused")+n("probes.unconfirmed"))
 	same("packets judged", n("packets.judged"), sum("packets.verdicts"))
 	offered := n("packets.verdicts.first")
 	if all, _ := a.at("config.all"); all == true {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 
 	"xsweep/internal/route"
 	"xsweep/loader"
+	"xsweep/sweep"
 )
 
 const doctorHelp = `Print what this machine can do for a sweep: its kernel, the privileges of this
@@ -134,6 +136,7 @@ func newDoctorReport(release string, sufficient bool, missing []string, features
 	}
 	for _, d := range devices {
 		i := newDoctorInterface(d)
+		i.judgeXDP(&d, features)
 		r.Ready = r.Ready || able && i.Usable
 		r.Interfaces = append(r.Interfaces, i)
 	}
@@ -192,6 +195,35 @@ func newDoctorInterface(d loader.Device) doctorInterface {
 	}
 	i.Usable = !slices.ContainsFunc(i.Lacks, func(l doctorLack) bool { return !l.Optional })
 	return i
+}
+
+// judgeXDP says whether the transmitter xdp can send through the device: what
+// the automatic choice finds out before it measures.
+func (i *doctorInterface) judgeXDP(d *loader.Device, features []loader.Feature) {
+	i.TxThreads = sweep.MostThreads(d.Queues.Transmit(), runtime.NumCPU())
+	x := &i.XDP
+	x.Transmit = "yes"
+	say := func(state, reason string) {
+		x.Transmit, x.TransmitReason = state, reason
+	}
+	if d.XDPFeaturesErr != nil {
+		say("unknown", "the kernel does not tell whether the driver takes frames from programs")
+	}
+	for _, f := range features {
+		switch {
+		case !slices.Contains(loader.TransmitFeatures, f.Name) || f.State == loader.FeaturePresent:
+		case f.State == loader.FeatureMissing:
+			say("no", f.Title+": "+f.Reason)
+		case x.Transmit == "yes":
+			say("unknown", f.Title+": "+f.Reason)
+		}
+	}
+	if err := d.TakesFrames(); err != nil {
+		say("no", err.Error())
+	}
+	if i.Transmitter != route.Packet.String() {
+		say("no", "its frames need an Ethernet header")
+	}
 }
 
 func linkStateOf(d loader.Device) route.LinkState {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"xsweep/loader"
+	"xsweep/sweep"
 )
 
 // doctorReport is what --json prints; docs/doctor.md explains the keys.
@@ -57,6 +58,7 @@ type doctorInterface struct {
 	XDP           doctorXDP      `json:"xdp"`
 	IPv4          []netip.Prefix `json:"ipv4"`
 	Transmitter   string         `json:"transmitter"`
+	TxThreads     int            `json:"tx_threads"`
 	Lacks         []doctorLack   `json:"lacks"`
 }
 
@@ -72,6 +74,8 @@ type doctorXDP struct {
 	Features       []string       `json:"features"`
 	FeaturesReason string         `json:"features_reason"` // why Features is nil
 	Program        *doctorProgram `json:"program"`
+	Transmit       string         `json:"transmit"`        // yes, no or unknown: frames from programs
+	TransmitReason string         `json:"transmit_reason"` // why not yes
 }
 
 type doctorProgram struct {
@@ -193,6 +197,8 @@ func (i *doctorInterface) rows() []doctorRow {
 		{"program", "XDP program", program},
 		{"ipv4", "IPv4", list(addrs)},
 		{"", "transmitter", cmp.Or(i.Transmitter, "none")},
+		{"", "XDP sending", i.xdpSending()},
+		{"", "send threads", fmt.Sprintf("%d at most by default", i.TxThreads)},
 	}
 	var out []doctorRow
 	for _, row := range rows {
@@ -216,6 +222,14 @@ func (i *doctorInterface) rows() []doctorRow {
 		out = append(out, o)
 	}
 	return out
+}
+
+// xdpSending says when the automatic choice considers the transmitter xdp.
+func (i *doctorInterface) xdpSending() string {
+	if i.XDP.Transmit == "yes" {
+		return fmt.Sprintf("yes: above %v packets a second, where it measures faster", sweep.PacketEnough)
+	}
+	return i.XDP.Transmit + ": " + i.XDP.TransmitReason
 }
 
 func (q doctorQueues) String() string {

@@ -40,7 +40,8 @@ func TestDoctorKeys(t *testing.T) {
 		interfaces.encapsulation interfaces.mtu interfaces.driver interfaces.queues interfaces.queues.combined
 		interfaces.queues.rx interfaces.queues.tx interfaces.xdp interfaces.xdp.native interfaces.xdp.generic
 		interfaces.xdp.features interfaces.xdp.features_reason interfaces.xdp.program interfaces.xdp.program.id
-		interfaces.xdp.program.name interfaces.ipv4 interfaces.transmitter interfaces.lacks interfaces.lacks.about
+		interfaces.xdp.program.name interfaces.xdp.transmit interfaces.xdp.transmit_reason
+		interfaces.ipv4 interfaces.transmitter interfaces.tx_threads interfaces.lacks interfaces.lacks.about
 		interfaces.lacks.optional interfaces.lacks.problem interfaces.lacks.advice
 		lacks lacks.about lacks.optional lacks.problem lacks.advice`)
 	slices.Sort(want)
@@ -182,6 +183,8 @@ interface wg0
   missing   IPv4          none
             -> no IPv4 address: ` + "`sudo ip address add ADDRESS/LENGTH dev wg0`" + `
             transmitter   raw
+            XDP sending   no: its frames need an Ethernet header
+            send threads  1 at most by default
 
 not ready: no interface can be used
 `
@@ -191,5 +194,45 @@ not ready: no interface can be used
 	}
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What keeps the transmitter xdp from a device: its driver, the kernel, its
+// link layer.
+func TestDoctorXDPSending(t *testing.T) {
+	good := loader.Device{Name: "eth0", Up: true, Carrier: true, Encapsulation: "ether", XDPFeatures: []string{"basic", "ndo-xmit"}}
+	mute := good
+	mute.XDPFeatures, mute.XDPFeaturesErr = nil, loader.ErrNoXDPFeatures
+	unable := good
+	unable.XDPFeatures = []string{"basic"}
+	tunnel := good
+	tunnel.Encapsulation = "none"
+	live := func(s loader.FeatureState) []loader.Feature {
+		return []loader.Feature{{Name: "live_frames", Title: "live frames", State: s, Reason: "why"}}
+	}
+	for _, tc := range []struct {
+		name     string
+		device   loader.Device
+		features []loader.Feature
+		want     string
+		reason   string
+	}{
+		{"all there", good, live(loader.FeaturePresent), "yes", ""},
+		{"no live frames", good, live(loader.FeatureMissing), "no", "live frames: why"},
+		{"live frames not tried", good, live(loader.FeatureUnknown), "unknown", "live frames: why"},
+		{"another feature missing", good, []loader.Feature{{Name: "af_xdp", State: loader.FeatureMissing}}, "yes", ""},
+		{"the driver cannot", unable, live(loader.FeatureUnknown), "no", "ndo-xmit"},
+		{"the kernel does not tell", mute, live(loader.FeaturePresent), "unknown", "does not tell"},
+		{"no Ethernet", tunnel, live(loader.FeaturePresent), "no", "Ethernet"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			i := newDoctorReport("6.1.0", true, nil, tc.features, []loader.Device{tc.device}).Interfaces[0]
+			if i.XDP.Transmit != tc.want || !strings.Contains(i.XDP.TransmitReason, tc.reason) {
+				t.Errorf("%q, %q; want %q, %q", i.XDP.Transmit, i.XDP.TransmitReason, tc.want, tc.reason)
+			}
+			if line := i.xdpSending(); !strings.HasPrefix(line, tc.want) || !strings.Contains(line, tc.reason) {
+				t.Errorf("printed %q", line)
+			}
+		})
 	}
 }

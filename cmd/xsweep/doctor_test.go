@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,6 +30,7 @@ import (
 	"xsweep/internal/lab/labtest"
 	"xsweep/internal/route"
 	"xsweep/loader"
+	"xsweep/sweep"
 	"xsweep/sweep/target"
 )
 
@@ -157,11 +159,15 @@ func TestDoctorJSON(t *testing.T) {
 	if i.XDP.FeaturesReason == "" && (i.XDP.Native != "yes" || !slices.Contains(i.XDP.Features, "redirect")) {
 		t.Errorf("XDP of doc0 is %+v", i.XDP)
 	}
+	// Nothing at its peer would take the frames.
+	if i.XDP.FeaturesReason == "" && (i.XDP.Transmit != "no" || !strings.Contains(i.XDP.TransmitReason, "ndo-xmit")) {
+		t.Errorf("sending by xdp is %q, %q", i.XDP.Transmit, i.XDP.TransmitReason)
+	}
 	i.Index, i.XDP = 0, doctorXDP{}
 	want := doctorInterface{
 		Name: "doc0", Usable: true, State: "up", LinkType: "Ethernet", Encapsulation: "ether", MTU: 1400, Driver: "veth",
 		Queues: doctorQueues{Rx: 2, Tx: 2}, IPv4: []netip.Prefix{netip.MustParsePrefix("198.18.9.1/30")},
-		Transmitter: "packet", Lacks: []doctorLack{},
+		Transmitter: "packet", TxThreads: sweep.MostThreads(2, runtime.NumCPU()), Lacks: []doctorLack{},
 	}
 	if diff := cmp.Diff(want, i, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("doc0 (-want +got):\n%s", diff)

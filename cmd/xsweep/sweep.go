@@ -76,7 +76,6 @@ func newSweepCommand(env *environment) *cobra.Command {
 		},
 	}
 	f.register(c.Flags())
-	c.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	return c
 }
 
@@ -96,7 +95,7 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.Var(flagValue[pace.Rate]{&c.Rate, pace.ParseRate, pace.Rate.String, "rate"}, "rate",
 		"packets per second, such as 500, 10k, 1.5M or max")
 	flags.StringVar(&f.tx, "tx", string(sweep.TxAuto), "how to send: auto, packet, raw or xdp")
-	flags.Var(flagValue[int]{&c.Threads, parseInt, showInt, "count"}, "tx-threads",
+	flags.Var(flagValue[int]{&c.Threads, parseThreads, showInt, "count"}, "tx-threads",
 		"threads that send (default: what the rate needs, at most one a transmit queue and one CPU less than there are)")
 	flags.Var(flagValue[int]{&c.Batch, parseInt, showInt, "frames"}, "batch",
 		"frames sent at once: up to 64 at rate max, else up to 16 (default: by the rate)")
@@ -121,6 +120,15 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the targets in order and send nothing; with --summary - only count them")
 }
 
+// parseThreads reads a number of threads: none would mean the default.
+func parseThreads(text string) (int, error) {
+	n, err := parseInt(text)
+	if err == nil && (n < 1 || n > pace.MaxThreads) {
+		err = fmt.Errorf("must be 1 to %d", pace.MaxThreads)
+	}
+	return n, err
+}
+
 func showAddr(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
@@ -143,6 +151,9 @@ func showCount(n uint64) string {
 func (f *sweepFlags) complete(ctx context.Context, env *environment, args []string) error {
 	c := &f.config
 	var err error
+	if f.quiet && f.verbose {
+		return errors.New("--quiet and --verbose exclude each other: give one")
+	}
 	if c.Rate == 0 {
 		return errors.New("--rate: must be at least 1")
 	}
@@ -151,7 +162,6 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 		value, min, max int
 	}{
 		{"probes", c.Probes, 1, loader.MaxAttempts},
-		{"tx-threads", c.Threads, 0, pace.MaxThreads},
 		{"batch", c.Batch, 0, pace.Burst},
 	} {
 		if n.value < n.min || n.value > n.max {

@@ -4,7 +4,10 @@ package pace
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,9 +54,10 @@ const schedSlice = 100_000 // ns
 // Waiter waits on behalf of one thread, which must be locked to its goroutine
 // for the fine timers that NewWaiter asks for.
 type Waiter struct {
-	clock Clock
-	stop  *Stop
-	poll  [1]unix.PollFd
+	clock      Clock
+	stop       *Stop
+	poll       [1]unix.PollFd
+	processors int32 // of the runtime
 }
 
 // NewWaiter makes a waiter and asks the kernel to wake this thread on time. By
@@ -68,7 +72,10 @@ func NewWaiter(clock Clock, stop *Stop) *Waiter {
 		attr.Runtime = schedSlice
 		_ = unix.SchedSetAttr(0, attr, 0)
 	}
-	return &Waiter{clock: clock, stop: stop, poll: [1]unix.PollFd{{Fd: int32(stop.fd), Events: unix.POLLIN}}}
+	return &Waiter{
+		clock: clock, stop: stop, poll: [1]unix.PollFd{{Fd: int32(stop.fd), Events: unix.POLLIN}},
+		processors: int32(runtime.GOMAXPROCS(0)),
+	}
 }
 
 // Now is the waiter's clock.
@@ -88,9 +95,33 @@ func (w *Waiter) Until(at int64) bool {
 		if left < spinBelow {
 			continue
 		}
-		timeout := unix.NsecToTimespec(left)
-		// An interrupted or failed poll only means another look at the clock.
-		_, _ = unix.Ppoll(w.poll[:], &timeout, nil)
+		w.sleep(left)
 	}
 	return false
+}
+
+// quietSleep is how long a sleep may be that the runtime is not told of. Its
+// monitor takes a thread's processor away when it was in system calls for ten
+// milliseconds, and then looks around every 20 microseconds for a while: at a
+// thousand sleeps a second that took more CPU than the sending. What it does not
+// know of holds up a collection of garbage for as long.
+const quietSleep = int64(2 * time.Millisecond)
+
+// quiet counts the threads in such sleeps. Each keeps one of the runtime's
+// processors to itself, of which one must be left for all else.
+var quiet atomic.Int32
+
+// sleep sleeps for so many nanoseconds at most. An interrupted or failed poll
+// only means another look at the clock.
+func (w *Waiter) sleep(ns int64) {
+	timeout := unix.NsecToTimespec(ns)
+	if ns <= quietSleep {
+		defer quiet.Add(-1)
+		if quiet.Add(1) < w.processors {
+			_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&w.poll[0])), uintptr(len(w.poll)),
+				uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+			return
+		}
+	}
+	_, _ = unix.Ppoll(w.poll[:], &timeout, nil)
 }

@@ -150,8 +150,11 @@ func (x *xdp) pace(rate pace.Rate) {
 	// Nanoseconds in 1/256 between frames of this thread.
 	hi, lo := bits.Mul64(threads<<8, uint64(time.Second))
 	interval, _ := bits.Div64(hi, lo, uint64(rate))
-	// Frames of a batch under way and those saved up are the burst.
-	slack := (pace.Burst/threads - 2*batch) * interval
+	// Frames of a batch under way and those saved up are the burst, but for some
+	// that clocks and queues may cost. At 2 million a second each of them is half
+	// a microsecond, and a tick of the kernel's timer takes ten or twenty.
+	share := pace.Burst / threads
+	slack := (share - batch - share/16) * interval
 	switch before := atomic.LoadUint64(&x.ring.Interval); {
 	case before == 0:
 		x.Idle() // there was no schedule that the next frame could be late for
@@ -304,8 +307,11 @@ func (x *xdp) run() {
 	x.thread.Store(int32(unix.Gettid()))
 	defer x.thread.Store(0)
 	for atomic.LoadUint64(&x.ring.Stopped) == 0 {
+		batch := x.batch.Load()
+		x.ring.Turn = 0
+		atomic.StoreUint64(&x.ring.Batch, uint64(batch))
 		// A signal may be the one that halt sends, or anybody's.
-		if err := x.kernel.Run(x.frame, xdpTurns, x.batch.Load()); err != nil && !errors.Is(err, unix.EINTR) {
+		if err := x.kernel.Run(x.frame, xdpTurns, batch); err != nil && !errors.Is(err, unix.EINTR) {
 			x.err = fmt.Errorf("%w: transmitter xdp: run its program: %w", ErrDevice, err)
 			return
 		}
