@@ -3,6 +3,7 @@
 package loader_test
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"runtime"
@@ -211,5 +212,47 @@ func TestTransmitPaceBurst(t *testing.T) {
 		if want := (now-begin)/interval + 1; r.Stalls != stalls || sent < want || sent > want+saved+1 {
 			t.Errorf("interval %d: %d sent, want %d; %d stalls", interval, sent, want, r.Stalls-stalls)
 		}
+	}
+}
+
+// A reading of the clock serves some frames of one batch, not those of the next,
+// and never to say that it is too early.
+func TestTransmitSharesTheClock(t *testing.T) {
+	const (
+		batch = 64
+		stale = frozen - 1000 // ns
+	)
+	for name, tc := range map[string]struct {
+		turn, fresh, interval, due, hold uint64
+		want                             uint64 // what the frame says
+	}{
+		"in the batch":       {5, 3, 0, 0, 0, stale},
+		"the last that may":  {5, 1, 0, 0, 0, stale},
+		"used up":            {5, 0, 0, 0, 0, frozen},
+		"a new batch":        {0, 3, 0, 0, 0, frozen},
+		"due by now":         {5, 3, 256, stale * 256, 0, stale},
+		"due since":          {5, 3, 256, (stale + 1) * 256, 0, frozen},
+		"held until not now": {5, 3, 0, 0, frozen, frozen},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newFrozenProber(t)
+			r := s.ring
+			r.Batch, r.Turn, r.Fresh, r.NowNs = batch, tc.turn, tc.fresh, stale
+			r.Interval, r.Slack, r.Due, r.HoldNs = tc.interval, 1<<40, tc.due, tc.hold
+			r.Produced = 1
+			action, out := s.turns(t, 1, make([]byte, s.template.Len()))
+			const sentAt = 14 + 20 + 8
+			if got := binary.LittleEndian.Uint64(out[sentAt:]); action != xdpRedirect || got != tc.want {
+				t.Errorf("action %d, sent at %d, want %d", action, int64(got-frozen), int64(tc.want-frozen))
+			}
+			if r.Turn != tc.turn+1 {
+				t.Errorf("turn %d after %d", r.Turn, tc.turn)
+			}
+		})
+	}
+	s := newFrozenProber(t)
+	s.ring.Batch, s.ring.Turn = batch, batch-1
+	if s.sends(t); s.ring.Turn != 0 {
+		t.Errorf("turn %d after the last of a batch", s.ring.Turn)
 	}
 }

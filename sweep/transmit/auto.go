@@ -77,25 +77,35 @@ func (a *auto) Send(probes []probe.Probe) (int, error) {
 }
 
 func (a *auto) send(probes []probe.Probe) (int, error) {
-	if a.round == rounds {
-		return a.current.Send(probes)
-	}
-	if a.began == 0 {
+	if a.round < rounds && a.began == 0 {
 		a.began, a.before = a.waiter.Now(), a.current.Handed()
 	}
 	taken, err := a.current.Send(probes)
 	switch {
-	case err == nil && a.waiter.Now()-a.began >= trialTime:
-		return taken, a.next()
-	case err != nil && a.round == xdpRound && !errors.Is(err, ErrStopped):
-		a.contest.report(xdpRound, 0, err)
-		if err := a.fallBack(); err != nil {
+	case a.gaveUp(err):
+		if err := a.givenUp(err); err != nil {
 			return taken, err
 		}
 		more, err := a.packet.Send(probes[taken:])
 		return taken + more, err
+	case err == nil && a.round < rounds && a.waiter.Now()-a.began >= trialTime:
+		return taken, a.next()
 	}
 	return taken, err
+}
+
+// gaveUp says whether err is one of xdp's that packet makes good: any of its
+// trial, and a refusal that came in the last moment of it.
+func (a *auto) gaveUp(err error) bool {
+	return err != nil && (a.round == xdpRound && !errors.Is(err, ErrStopped) || errors.Is(err, ErrRefused))
+}
+
+// givenUp goes on with packet after such an error.
+func (a *auto) givenUp(err error) error {
+	if a.round == xdpRound {
+		a.contest.report(xdpRound, 0, err)
+	}
+	return a.fallBack()
 }
 
 // next ends a round.
@@ -172,9 +182,8 @@ func (a *auto) fallBack() error {
 func (a *auto) Drain() (left int, err error) {
 	_, err = a.current.Drain()
 	switch {
-	case a.round == xdpRound && errors.Is(err, ErrRefused):
-		a.contest.report(xdpRound, 0, err)
-		err = a.fallBack()
+	case errors.Is(err, ErrRefused):
+		err = a.givenUp(err)
 	case a.round < rounds:
 		a.contest.leave(a.round)
 	}
