@@ -66,13 +66,16 @@ func newFarEnd(t *testing.T, l *lab.Lab) *farEnd {
 }
 
 // deafen makes the far end stop receiving: its threads get a microsecond of CPU
-// time every four seconds, the least that the kernel grants. What is sent fills
-// the device's rings, and no more fits.
+// time every 20 ms, the least that the kernel grants. One poll takes a hundred
+// times as much, which they then have to do without for: what is sent fills the
+// device's rings, and no more fits. The period must not be longer: should the
+// test be killed, the device cannot be removed before they have run again, and
+// until then no network device of the machine can be.
 func (f *farEnd) deafen(t *testing.T) {
 	t.Helper()
 	for pid := range f.threads {
 		if err := unix.SchedSetAttr(pid, &unix.SchedAttr{
-			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_DEADLINE, Runtime: 1024, Deadline: 4e9, Period: 4e9,
+			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_DEADLINE, Runtime: 1024, Deadline: 20e6, Period: 20e6,
 		}, 0); err != nil {
 			t.Error(err)
 		}
@@ -153,7 +156,7 @@ func TestConformDeafPeer(t *testing.T) {
 	const (
 		n     = 800
 		fit   = 256 // into a veth device's ring
-		polls = 3   // batches of 64 that a poller may take all the same
+		polls = 6   // batches of 64 that a poller may take all the same
 	)
 	conform(t, lab.Config{Responder: lab.Sink}, func(t *testing.T, l *lab.Lab, open func(options) (Transmitter, thread)) {
 		tx, th := open(options{rate: 100_000})
