@@ -77,12 +77,11 @@ func newFixedFrames() (*fixedFrames, error) {
 	return f, nil
 }
 
-// send sends about n frames, for at most limit, and returns how many a second
-// the device took.
-func (f *fixedFrames) send(n int, limit time.Duration) (perSecond float64, err error) {
+// send sends about n frames, for at most limit, and returns how many the
+// device took.
+func (f *fixedFrames) send(n int, limit time.Duration) (accepted int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	accepted := 0
 	start := time.Now()
 	for sent := 0; sent < n && time.Since(start) < limit; {
 		k, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.messages[0])), uintptr(len(f.messages)),
@@ -95,10 +94,10 @@ func (f *fixedFrames) send(n int, limit time.Duration) (perSecond float64, err e
 		case unix.ENOBUFS, unix.EAGAIN: // one frame found no room
 			sent++
 		default:
-			return 0, fmt.Errorf("send fixed frames: %w", errno)
+			return accepted, fmt.Errorf("send fixed frames: %w", errno)
 		}
 	}
-	return float64(accepted) / time.Since(start).Seconds(), nil
+	return accepted, nil
 }
 
 func (f *fixedFrames) close() { unix.Close(f.fd) }

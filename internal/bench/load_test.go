@@ -87,12 +87,12 @@ func TestFixedFramesAreProbes(t *testing.T) {
 		if len(distinct) != len(f.messages) {
 			t.Errorf("%d frames are the same as others", len(f.messages)-len(distinct))
 		}
-		rate, err := f.send(n, time.Minute)
+		accepted, err := f.send(n, time.Minute)
 		if err != nil {
 			return err
 		}
-		if rate <= 0 {
-			t.Errorf("rate is %v", rate)
+		if accepted < n/2 || accepted > n {
+			t.Errorf("%d frames of %d were accepted", accepted, n)
 		}
 		stats, err := l.Stats()
 		if err != nil {

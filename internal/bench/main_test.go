@@ -27,7 +27,7 @@ func TestBadUsage(t *testing.T) {
 	}{
 		{"unknown flag", []string{"-nonsense"}, "nonsense"},
 		{"argument", []string{"-xsweep", this, "more"}, `"more"`},
-		{"group", []string{"-xsweep", this, "-only", "packet,speed"}, `"speed"`},
+		{"group", []string{"-xsweep", this, "-only", "send,speed"}, `"speed"`},
 		{"no program", []string{"-xsweep", "/nowhere/xsweep"}, "make build"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
