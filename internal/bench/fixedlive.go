@@ -87,6 +87,9 @@ func (f *fixedLiveFrames) send(l *lab.Lab, threads int, n uint32) (perSecond flo
 				if after, err = l.Stats(); err != nil {
 					return 0, err
 				}
+				if elapsed <= setUp {
+					return 0, fmt.Errorf("send %d live frames: took no longer than setting up: too few to tell a rate", n)
+				}
 				return float64(after.Sunk-before.Sunk) / (elapsed - setUp).Seconds(), nil
 			}
 		}

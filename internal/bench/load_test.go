@@ -107,3 +107,40 @@ func TestFixedFramesAreProbes(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// To the responder the frame of the live limit is a probe like any other, and
+// its rate is that of those which arrive.
+func TestFixedLiveFramesAreProbes(t *testing.T) {
+	labtest.Kernel(t)
+	const n = 2_000_000
+	err := inLab(lab.Config{Responder: lab.Sink}, func(l *lab.Lab) error {
+		f, err := newFixedLiveFrames()
+		if err != nil {
+			return err
+		}
+		defer f.close()
+		rate, err := f.send(l, 1, n)
+		if err != nil {
+			return err
+		}
+		if rate <= 0 {
+			t.Errorf("rate is %v", rate)
+		}
+		stats, err := l.Stats()
+		if err != nil {
+			return err
+		}
+		// Rounds that a signal cut short are repeated.
+		if stats.Passed+stats.Malformed > 0 || stats.Sunk+stats.RequestsRefused < n+liveSetUp || stats.Sunk < n/2 {
+			t.Errorf("of %d frames and more the responder took %d for echo requests, %d for others, and its ring refused %d",
+				n+liveSetUp, stats.Sunk, stats.Passed+stats.Malformed, stats.RequestsRefused)
+		}
+		if _, err := f.send(l, len(f.cpus)+1, 1); err == nil {
+			t.Error("more threads than CPUs")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

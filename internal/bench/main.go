@@ -45,6 +45,7 @@ type options struct {
 	json   string   // file for the report; empty is none
 	page   string   // file for the performance page; empty is none
 	readme string   // file with a block of headline figures; empty is none
+	from   string   // report to read instead of measuring; empty is none
 	only   []string // groups to measure; nil is all
 }
 
@@ -56,6 +57,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 2
+	}
+	if o.from != "" {
+		if err := o.render(); err != nil {
+			fmt.Fprintf(stderr, "bench: %v\n", err)
+			return 1
+		}
+		return 0
 	}
 	if !inside() {
 		status, err := enterNamespace()
@@ -81,6 +89,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.json, "json", "", "write the report as JSON to `FILE` too")
 	flags.StringVar(&o.page, "page", "", "write the performance page to `FILE`, as Markdown")
 	flags.StringVar(&o.readme, "readme", "", "renew the headline figures in `FILE`, which has a place for them")
+	flags.StringVar(&o.from, "from", "", "measure nothing: take the report from `FILE`, which -json wrote")
 	flags.StringVar(&only, "only", "", "measure only these `GROUPS`, of "+strings.Join(groupNames(), ","))
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -95,6 +104,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if only != "" {
 		o.only = strings.Split(only, ",")
+	}
+	if o.from != "" {
+		if only != "" || o.page == "" && o.readme == "" {
+			return options{}, errors.New("-from: goes with -page or -readme and without -only")
+		}
+		return o, nil
 	}
 	for _, name := range o.only {
 		if !slices.Contains(groupNames(), name) {
@@ -185,6 +200,19 @@ func measure(o options, stdout, stderr io.Writer) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return errors.Join(append(errs, o.write(r))...)
+}
+
+// render makes the files that were asked for of an earlier report.
+func (o options) render() error {
+	encoded, err := os.ReadFile(o.from)
+	if err != nil {
+		return fmt.Errorf("read a report: %w", err)
+	}
+	r, err := decodeReport(encoded)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.from, err)
+	}
+	return o.write(r)
 }
 
 // write writes the files that were asked for. The page and the headline are

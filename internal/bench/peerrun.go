@@ -85,14 +85,12 @@ func (b *bench) runPeer(l *lab.Lab, t peerTool, path string, s setting) (r peerR
 }
 
 // watchArrivals looks at the responder's counters until ended is closed, and
-// returns the rate of n probes on top of those before, from the first arrival
-// to the last.
+// returns the rate of the probes beyond those before, of which there are to be
+// n.
 func watchArrivals(l *lab.Lab, before, n uint64, ended <-chan struct{}) (perSecond float64, err error) {
 	ticker := time.NewTicker(peerLook)
 	defer ticker.Stop()
-	var first, last, nudged time.Time
-	var seen, atFirst uint64
-	sending := true
+	a := arrivals{n: n}
 	for over := false; !over; {
 		select {
 		case <-ended:
@@ -103,29 +101,51 @@ func watchArrivals(l *lab.Lab, before, n uint64, ended <-chan struct{}) (perSeco
 		if err != nil {
 			return 0, err
 		}
-		now := time.Now()
-		sent := stats.EchoRequests + stats.RequestsRefused - before
-		switch {
-		case sent > seen && sending:
-			if seen == 0 {
-				first, atFirst = now, sent
-			}
-			seen, last = sent, now
-			sending = seen < n
-		case seen > 0 && now.Sub(last) > peerQuiet && now.Sub(nudged) > peerQuiet:
-			// Some tools wait for one more packet before they look whether they
-			// should end. What arrives from here on is not the tool's.
-			sending, nudged = false, now
+		if a.look(time.Now(), stats.EchoRequests+stats.RequestsRefused-before) {
 			if err := nudge(); err != nil {
 				return 0, err
 			}
 		}
 	}
-	if seen <= atFirst {
+	return a.rate()
+}
+
+// arrivals is what the responder's counters say of a tool that sends n probes.
+type arrivals struct {
+	n             uint64
+	first, last   time.Time // when probes were seen to have arrived
+	atFirst, seen uint64    // how many had then
+	ended         bool      // what arrives from here on is not the tool's
+	nudged        time.Time
+}
+
+// look takes a reading, and says whether the tool, which has sent all it
+// wanted, should be nudged: some wait for one more packet before they look
+// whether they should end.
+func (a *arrivals) look(now time.Time, arrived uint64) (nudge bool) {
+	switch {
+	case arrived > a.seen && !a.ended:
+		if a.seen == 0 {
+			a.first, a.atFirst = now, arrived
+		}
+		a.last, a.seen = now, arrived
+		a.ended = arrived >= a.n
+	case a.seen > 0 && now.Sub(a.last) > peerQuiet && now.Sub(a.nudged) > peerQuiet:
+		a.ended, a.nudged = true, now
+		return true
+	}
+	return false
+}
+
+// rate is that of all probes after the first reading.
+func (a *arrivals) rate() (perSecond float64, err error) {
+	if a.seen <= a.atFirst {
 		return 0, errNothingSent
 	}
-	return float64(seen-atFirst) / last.Sub(first).Seconds(), nil
+	return float64(a.seen-a.atFirst) / a.last.Sub(a.first).Seconds(), nil
 }
+
+var errNothingSent = errors.New("none of its probes arrived")
 
 // nudge makes some hosts of the lab send replies that nobody asked for.
 func nudge() error {

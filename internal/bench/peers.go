@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os/exec"
 
@@ -26,7 +25,8 @@ const (
 // Names of figures that the headline looks for.
 const (
 	xsweepBesidePeer = "xdp, 2 threads, 10 % live"
-	zmapLimit        = "zmap at its best"
+	zmapLimit        = "zmap" + atItsBest
+	atItsBest        = " at its best"
 )
 
 // setting is how a tool is run.
@@ -76,7 +76,7 @@ func (b *bench) peer(t peerTool, path string) ([]row, error) {
 	}
 	var theirs, recall, ours, faults series
 	err = inLab(tenthLive, func(l *lab.Lab) error {
-		best, err := b.bestSetting(l, t, path)
+		best, err := bestSetting(t.senders, func(s setting) (peerResult, error) { return b.runPeer(l, t, path, s) })
 		if err != nil {
 			return err
 		}
@@ -92,13 +92,13 @@ func (b *bench) peer(t peerTool, path string) ([]row, error) {
 			}
 			ours, faults = append(ours, s.Rate.Mean), append(faults, v.faults())
 		}
-		b.note("%s %s on %s, %s: %s.", t.name, version, t.targets, best.setting, best.verdict())
+		b.note("%s %s on %s does best with %s. When that was found out: %s.", t.name, version, t.targets, best.setting, best.verdict())
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	gain := newRow(xsweepBesidePeer, perSecond, ours).against(t.name+" at its best", theirs)
+	gain := newRow("xdp, "+threadsText(b.threads())+", 10 % live", perSecond, ours).against(t.name+atItsBest, theirs)
 	if t.name == "zmap" {
 		gain = gain.ratioAtLeast(12, 20)
 	}
@@ -133,17 +133,16 @@ func (t trial) betterThan(o trial) bool {
 
 // bestSetting tries each number of senders without a rate limit, and lower
 // rates as long as hosts are missed.
-func (b *bench) bestSetting(l *lab.Lab, t peerTool, path string) (trial, error) {
+func bestSetting(senders []int, run func(setting) (peerResult, error)) (trial, error) {
 	var best trial
-	for _, senders := range t.senders {
-		s := setting{senders: senders}
-		for range peerSteps {
-			r, err := b.runPeer(l, t, path, s)
+	for k, n := range senders {
+		s := setting{senders: n}
+		for step := range peerSteps {
+			r, err := run(s)
 			if err != nil {
-				return trial{}, err
+				return trial{}, fmt.Errorf("%v: %w", s, err)
 			}
-			tried := trial{s, r}
-			if best.setting.senders == 0 || tried.betterThan(best) {
+			if tried := (trial{s, r}); k+step == 0 || tried.betterThan(best) {
 				best = tried
 			}
 			if r.missed == 0 {
@@ -157,5 +156,3 @@ func (b *bench) bestSetting(l *lab.Lab, t peerTool, path string) (trial, error) 
 
 // of is what the tool sweeps.
 func (t peerTool) of() target.Range { return prefix(t.targets) }
-
-var errNothingSent = errors.New("none of its probes arrived")

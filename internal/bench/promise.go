@@ -87,7 +87,7 @@ func newKeepers(tx sweep.Tx, top float64) []*keeper {
 	for _, r := range []struct {
 		name string
 		rate pace.Rate
-	}{{"10k", 10_000}, {"100k", 100_000}, {"1M", 1_000_000}, {"90 % of max", pace.Rate(maxShare * top)}} {
+	}{{"1k", 1_000}, {"10k", 10_000}, {"100k", 100_000}, {"1M", 1_000_000}, {"90 % of max", pace.Rate(maxShare * top)}} {
 		if float64(r.rate) <= maxShare*top {
 			keepers = append(keepers, &keeper{name: promiseName(tx, r.name), tx: tx, rate: r.rate})
 		}
