@@ -17,6 +17,7 @@ import (
 	"xsweep/loader"
 	"xsweep/sweep/pace"
 	"xsweep/sweep/probe"
+	"xsweep/sweep/target"
 )
 
 const (
@@ -27,15 +28,15 @@ const (
 	liveSetUp = pace.Burst
 )
 
-// fixedLiveFrames sends one ready-made probe again and again from inside the
-// kernel: the least that a program can do that sends live frames.
+// fixedLiveFrames sends one ready-made probe, for an address where nobody
+// answers, again and again from inside the kernel: the least that a program can do that sends live frames.
 type fixedLiveFrames struct {
 	objects liveObjects
 	frame   []byte
 	cpus    []int
 }
 
-func newFixedLiveFrames() (*fixedLiveFrames, error) {
+func newFixedLiveFrames(to target.Addr) (*fixedLiveFrames, error) {
 	template, err := newTemplate()
 	if err != nil {
 		return nil, err
@@ -52,23 +53,23 @@ func newFixedLiveFrames() (*fixedLiveFrames, error) {
 		return nil, err
 	}
 	template.Init(f.frame)
-	template.Address(f.frame, probe.Probe{Target: uint32(prefix(range524k).First), Attempt: 1, HopLimit: 64})
+	template.Address(f.frame, probe.Probe{Target: uint32(to), Attempt: 1, HopLimit: 64})
 	template.Stamp(f.frame, 0)
 	spec, err := loadLive()
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.Variables[liveVarDevice].Set(int32(device.Index)); err != nil {
-		return nil, fmt.Errorf("set the device of live frames: %w", err)
-	}
 	if err := spec.LoadAndAssign(&f.objects, nil); err != nil {
 		return nil, fmt.Errorf("load the program that sends fixed live frames: %w", err)
+	}
+	if err := f.objects.Device.Put(uint32(0), uint32(device.Index)); err != nil {
+		return nil, errors.Join(fmt.Errorf("tell it the device %s: %w", device.Name, err), f.objects.Close())
 	}
 	return f, nil
 }
 
 // send sends n frames from each of as many threads, pinned to a CPU each, and
-// returns how many a second arrived at the lab's sink. What the call itself
+// returns how many a second arrived at the lab's other end. What the call itself
 // takes before its first and after its last frame is not counted: a run of a
 // few frames right before tells how much that is.
 func (f *fixedLiveFrames) send(l *lab.Lab, threads int, n uint32) (perSecond float64, err error) {
@@ -90,7 +91,7 @@ func (f *fixedLiveFrames) send(l *lab.Lab, threads int, n uint32) (perSecond flo
 				if elapsed <= setUp {
 					return 0, fmt.Errorf("send %d live frames: took no longer than setting up: too few to tell a rate", n)
 				}
-				return float64(after.Sunk-before.Sunk) / (elapsed - setUp).Seconds(), nil
+				return float64(after.EchoRequests-before.EchoRequests) / (elapsed - setUp).Seconds(), nil
 			}
 		}
 		if !errors.Is(err, errInterrupted) {

@@ -8,7 +8,14 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-const volatile int device; /* interface index */
+/* The device. A map, as it is some nanoseconds faster than the number of an
+ * interface, which the kernel looks up for each frame. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} device SEC(".maps");
 
 /* What made the objects: internal/bench/machine.go reads it. All objects of
  * the project come from the same compiler. */
@@ -17,7 +24,7 @@ const volatile __u32 compiler[3] = {__clang_major__, __clang_minor__, __clang_pa
 SEC("xdp")
 int xsweep_live(struct xdp_md *ctx __attribute__((unused)))
 {
-	return bpf_redirect(device, 0);
+	return bpf_redirect_map(&device, 0, 0);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -16,9 +16,9 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	liveMapDevice      = "device"
 	liveProgXsweepLive = "xsweep_live"
 	liveVarCompiler    = "compiler"
-	liveVarDevice      = "device"
 )
 
 // loadLive returns the embedded CollectionSpec for live.
@@ -70,6 +70,7 @@ type liveProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type liveMapSpecs struct {
+	Device *ebpf.MapSpec `ebpf:"device"`
 }
 
 // liveVariableSpecs contains global variables before they are loaded into the kernel.
@@ -77,7 +78,6 @@ type liveMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type liveVariableSpecs struct {
 	Compiler *ebpf.VariableSpec `ebpf:"compiler"`
-	Device   *ebpf.VariableSpec `ebpf:"device"`
 }
 
 // liveObjects contains all objects after they have been loaded into the kernel.
@@ -100,10 +100,13 @@ func (o *liveObjects) Close() error {
 //
 // It can be passed to loadLiveObjects or ebpf.CollectionSpec.LoadAndAssign.
 type liveMaps struct {
+	Device *ebpf.Map `ebpf:"device"`
 }
 
 func (m *liveMaps) Close() error {
-	return _LiveClose()
+	return _LiveClose(
+		m.Device,
+	)
 }
 
 // liveVariables contains all global variables after they have been loaded into the kernel.
@@ -111,7 +114,6 @@ func (m *liveMaps) Close() error {
 // It can be passed to loadLiveObjects or ebpf.CollectionSpec.LoadAndAssign.
 type liveVariables struct {
 	Compiler *ebpf.Variable `ebpf:"compiler"`
-	Device   *ebpf.Variable `ebpf:"device"`
 }
 
 // livePrograms contains all programs after they have been loaded into the kernel.

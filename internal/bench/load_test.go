@@ -10,6 +10,7 @@ import (
 	"xsweep/internal/lab"
 	"xsweep/internal/lab/labtest"
 	"xsweep/loader"
+	"xsweep/sweep/pace"
 )
 
 // What the figures of the filter stand on: each prepared reply is shown once
@@ -73,8 +74,9 @@ func TestJudgeOnceWantsFirstReplies(t *testing.T) {
 func TestFixedFramesAreProbes(t *testing.T) {
 	labtest.Kernel(t)
 	const n = 6400
-	err := inLab(lab.Config{Responder: lab.Sink}, func(l *lab.Lab) error {
-		f, err := newFixedFrames()
+	c := lab.Config{Responder: lab.Sink}
+	err := inLab(c, func(l *lab.Lab) error {
+		f, err := newFixedFrames(silent(c))
 		if err != nil {
 			return err
 		}
@@ -84,8 +86,8 @@ func TestFixedFramesAreProbes(t *testing.T) {
 			iov := f.messages[i].hdr.Iov
 			distinct[string(unsafe.Slice(iov.Base, iov.Len))] = true
 		}
-		if len(distinct) != len(f.messages) {
-			t.Errorf("%d frames are the same as others", len(f.messages)-len(distinct))
+		if len(distinct) != pace.Burst {
+			t.Errorf("%d frames differ, want %d", len(distinct), pace.Burst)
 		}
 		accepted, err := f.send(n, time.Minute)
 		if err != nil {
@@ -113,8 +115,9 @@ func TestFixedFramesAreProbes(t *testing.T) {
 func TestFixedLiveFramesAreProbes(t *testing.T) {
 	labtest.Kernel(t)
 	const n = 2_000_000
-	err := inLab(lab.Config{Responder: lab.Sink}, func(l *lab.Lab) error {
-		f, err := newFixedLiveFrames()
+	c := lab.Config{Responder: lab.Sink}
+	err := inLab(c, func(l *lab.Lab) error {
+		f, err := newFixedLiveFrames(silent(c)[0])
 		if err != nil {
 			return err
 		}
@@ -142,5 +145,21 @@ func TestFixedLiveFramesAreProbes(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Limits beside a loop must not be answered.
+func TestSilent(t *testing.T) {
+	addrs := silent(tenthLive)
+	if len(addrs) != pace.Burst {
+		t.Errorf("%d addresses, want %d", len(addrs), pace.Burst)
+	}
+	for _, a := range addrs {
+		if tenthLive.Host(a).Live {
+			t.Errorf("%v answers", a)
+		}
+	}
+	if addrs := silent(lab.Config{Live: 1}); len(addrs) > 0 {
+		t.Errorf("where everybody lives %d are silent", len(addrs))
 	}
 }

@@ -185,6 +185,7 @@ func measure(o options, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stderr, "%4.0f s\n", time.Since(began).Seconds())
 		if err != nil { // the other figures stand without it
 			errs = append(errs, fmt.Errorf("measure %s: %w", g.name, err))
+			r.Notes = append(r.Notes, note{g.name, fmt.Sprintf("Not measured: %v.", err)})
 			continue
 		}
 		for _, row := range rows {

@@ -12,9 +12,9 @@ import (
 // holds a figure: figures come from the report.
 var sections = []struct{ group, title, text string }{
 	{"send", "Send rate to a peer that drops",
-		"The limits are the least that any program can do: frames that are ready, handed over by plain `sendmmsg(2)` or redirected by a BPF program of one instruction over live frames."},
+		"The limits are the least that any program can do: frames that are ready, handed over by plain `sendmmsg(2)` or redirected as they are by a BPF program over live frames."},
 	{"loop", "The whole loop",
-		"Probes go out, the simulated network answers, the filter judges, each live host is written to a file once. The file is compared with the truth, address for address."},
+		"Probes go out, the simulated network answers, the filter judges, each live host is written to a file once. The file is compared with the truth, address for address. The limits are those of above, to addresses where nobody answers."},
 	{"scale", "At scale",
 		"A sweep of 268 million addresses against one of a million, by what an address costs, and its result against the truth in a bitmap."},
 	{"filter", "The filter, a packet",

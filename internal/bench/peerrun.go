@@ -147,9 +147,14 @@ func (a *arrivals) rate() (perSecond float64, err error) {
 
 var errNothingSent = errors.New("none of its probes arrived")
 
-// nudge makes some hosts of the lab send replies that nobody asked for.
+// nudge makes a host of the lab send replies that nobody asked for.
 func nudge() error {
-	f, err := newFixedFrames()
+	var live target.Addr
+	for a := range tenthLive.Truth(target.NewSet(prefix(range524k)), 1) {
+		live = a
+		break
+	}
+	f, err := newFixedFrames([]target.Addr{live})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"xsweep/internal/lab"
 	"xsweep/sweep"
 	"xsweep/sweep/pace"
+	"xsweep/sweep/target"
 )
 
 const (
@@ -17,6 +18,12 @@ const (
 	sendRounds = 5
 	// infoRounds is how often figures without a goal are measured.
 	infoRounds = 2
+)
+
+// What bounds the transmitters, by the names that the report gives it.
+const (
+	packetLimit = "fixed frames, sendmmsg"
+	xdpLimit    = "fixed live frames"
 )
 
 // manyThreads is how many threads the figures of several threads have.
@@ -32,8 +39,9 @@ type sendRates struct {
 func (b *bench) send() ([]row, error) {
 	var packet, xdp sendRates
 	var raw series
-	err := inLab(lab.Config{Responder: lab.Sink}, func(l *lab.Lab) error {
-		live, err := newFixedLiveFrames()
+	config := lab.Config{Responder: lab.Sink}
+	err := inLab(config, func(l *lab.Lab) error {
+		live, err := newFixedLiveFrames(silent(config)[0])
 		if err != nil {
 			return err
 		}
@@ -41,7 +49,7 @@ func (b *bench) send() ([]row, error) {
 		for range sendRounds {
 			for k := range b.threads() {
 				threads := k + 1
-				rate, err := sendFixedFrames(threads)
+				rate, err := sendFixedFrames(threads, silent(config))
 				if err != nil {
 					return err
 				}
@@ -71,8 +79,8 @@ func (b *bench) send() ([]row, error) {
 	var rows []row
 	for k := range b.threads() {
 		threads := threadsText(k + 1)
-		p := newRow("packet, "+threads, perSecond, packet.sweep[k]).against("fixed frames, sendmmsg", packet.limit[k])
-		x := newRow("xdp, "+threads, perSecond, xdp.sweep[k]).against("fixed live frames", xdp.limit[k])
+		p := newRow("packet, "+threads, perSecond, packet.sweep[k]).against(packetLimit, packet.limit[k])
+		x := newRow("xdp, "+threads, perSecond, xdp.sweep[k]).against(xdpLimit, xdp.limit[k])
 		gain := newRow("xdp, "+threads, perSecond, xdp.sweep[k]).against("packet, "+threads, packet.sweep[k])
 		if k == 0 {
 			p = p.ratioAtLeast(0.85, 0.95)
@@ -81,7 +89,7 @@ func (b *bench) send() ([]row, error) {
 		}
 		rows = append(rows, p, x, gain)
 	}
-	return append(rows, newRow("raw, 1 thread", perSecond, raw).against("fixed frames, sendmmsg", packet.limit[0])), nil
+	return append(rows, newRow("raw, 1 thread", perSecond, raw).against(packetLimit, packet.limit[0])), nil
 }
 
 // threads yields the numbers of threads less one that this machine can do.
@@ -118,10 +126,10 @@ func (b *bench) appendRate(rates *series, prefixText string, c sweep.Config) err
 
 // sendFixedFrames sends ready-made frames from as many threads and returns the
 // rate of all together.
-func sendFixedFrames(threads int) (perSecond float64, err error) {
+func sendFixedFrames(threads int, to []target.Addr) (perSecond float64, err error) {
 	frames := make([]*fixedFrames, threads)
 	for i := range frames {
-		if frames[i], err = newFixedFrames(); err != nil {
+		if frames[i], err = newFixedFrames(to); err != nil {
 			return 0, err
 		}
 		defer frames[i].close()
