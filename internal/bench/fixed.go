@@ -14,6 +14,7 @@ import (
 	"xsweep/internal/lab"
 	"xsweep/sweep/pace"
 	"xsweep/sweep/probe"
+	"xsweep/sweep/target"
 )
 
 // benchKey is a sweep's secret where what is measured needs a known one.
@@ -41,7 +42,20 @@ type fixedFrames struct {
 	messages []mmsghdr
 }
 
-func newFixedFrames() (*fixedFrames, error) {
+// silent lists as many addresses as a batch has frames, none of which answers
+// in the lab.
+func silent(c lab.Config) []target.Addr {
+	var silent []target.Addr
+	for a := prefix(range524k).First; len(silent) < pace.Burst && prefix(range524k).Contains(a); a++ {
+		if !c.Host(a).Live {
+			silent = append(silent, a)
+		}
+	}
+	return silent
+}
+
+// newFixedFrames makes a batch of probes, one for each address.
+func newFixedFrames(to []target.Addr) (*fixedFrames, error) {
 	template, err := newTemplate()
 	if err != nil {
 		return nil, err
@@ -54,7 +68,7 @@ func newFixedFrames() (*fixedFrames, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a packet socket: %w", err)
 	}
-	f := &fixedFrames{fd: fd, messages: make([]mmsghdr, pace.Burst)}
+	f := &fixedFrames{fd: fd, messages: make([]mmsghdr, len(to))}
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
 		f.close()
 		return nil, fmt.Errorf("bypass the queueing discipline: %w", err)
@@ -63,11 +77,11 @@ func newFixedFrames() (*fixedFrames, error) {
 		f.close()
 		return nil, fmt.Errorf("bind to %s: %w", device.Name, err)
 	}
-	iovecs := make([]unix.Iovec, pace.Burst)
+	iovecs := make([]unix.Iovec, len(to))
 	for i := range f.messages {
 		frame := make([]byte, template.Len())
 		template.Init(frame)
-		template.Address(frame, probe.Probe{Target: uint32(prefix(range524k).First) + uint32(i), Attempt: 1, HopLimit: 64})
+		template.Address(frame, probe.Probe{Target: uint32(to[i]), Attempt: 1, HopLimit: 64})
 		template.Stamp(frame, 0)
 		iovecs[i].Base = &frame[0]
 		iovecs[i].SetLen(len(frame))
@@ -77,12 +91,11 @@ func newFixedFrames() (*fixedFrames, error) {
 	return f, nil
 }
 
-// send sends about n frames, for at most limit, and returns how many a second
-// the device took.
-func (f *fixedFrames) send(n int, limit time.Duration) (perSecond float64, err error) {
+// send sends about n frames, for at most limit, and returns how many the
+// device took.
+func (f *fixedFrames) send(n int, limit time.Duration) (accepted int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	accepted := 0
 	start := time.Now()
 	for sent := 0; sent < n && time.Since(start) < limit; {
 		k, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.messages[0])), uintptr(len(f.messages)),
@@ -95,10 +108,10 @@ func (f *fixedFrames) send(n int, limit time.Duration) (perSecond float64, err e
 		case unix.ENOBUFS, unix.EAGAIN: // one frame found no room
 			sent++
 		default:
-			return 0, fmt.Errorf("send fixed frames: %w", errno)
+			return accepted, fmt.Errorf("send fixed frames: %w", errno)
 		}
 	}
-	return float64(accepted) / time.Since(start).Seconds(), nil
+	return accepted, nil
 }
 
 func (f *fixedFrames) close() { unix.Close(f.fd) }

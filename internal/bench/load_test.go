@@ -10,6 +10,7 @@ import (
 	"xsweep/internal/lab"
 	"xsweep/internal/lab/labtest"
 	"xsweep/loader"
+	"xsweep/sweep/pace"
 )
 
 // What the figures of the filter stand on: each prepared reply is shown once
@@ -73,8 +74,9 @@ func TestJudgeOnceWantsFirstReplies(t *testing.T) {
 func TestFixedFramesAreProbes(t *testing.T) {
 	labtest.Kernel(t)
 	const n = 6400
-	err := inLab(lab.Config{Responder: lab.Sink}, func(l *lab.Lab) error {
-		f, err := newFixedFrames()
+	c := lab.Config{Responder: lab.Sink}
+	err := inLab(c, func(l *lab.Lab) error {
+		f, err := newFixedFrames(silent(c))
 		if err != nil {
 			return err
 		}
@@ -84,15 +86,15 @@ func TestFixedFramesAreProbes(t *testing.T) {
 			iov := f.messages[i].hdr.Iov
 			distinct[string(unsafe.Slice(iov.Base, iov.Len))] = true
 		}
-		if len(distinct) != len(f.messages) {
-			t.Errorf("%d frames are the same as others", len(f.messages)-len(distinct))
+		if len(distinct) != pace.Burst {
+			t.Errorf("%d frames differ, want %d", len(distinct), pace.Burst)
 		}
-		rate, err := f.send(n, time.Minute)
+		accepted, err := f.send(n, time.Minute)
 		if err != nil {
 			return err
 		}
-		if rate <= 0 {
-			t.Errorf("rate is %v", rate)
+		if accepted < n/2 || accepted > n {
+			t.Errorf("%d frames of %d were accepted", accepted, n)
 		}
 		stats, err := l.Stats()
 		if err != nil {
@@ -105,5 +107,59 @@ func TestFixedFramesAreProbes(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// To the responder the frame of the live limit is a probe like any other, and
+// its rate is that of those which arrive.
+func TestFixedLiveFramesAreProbes(t *testing.T) {
+	labtest.Kernel(t)
+	const n = 2_000_000
+	c := lab.Config{Responder: lab.Sink}
+	err := inLab(c, func(l *lab.Lab) error {
+		f, err := newFixedLiveFrames(silent(c)[0])
+		if err != nil {
+			return err
+		}
+		defer f.close()
+		rate, err := f.send(l, 1, n)
+		if err != nil {
+			return err
+		}
+		if rate <= 0 {
+			t.Errorf("rate is %v", rate)
+		}
+		stats, err := l.Stats()
+		if err != nil {
+			return err
+		}
+		// Rounds that a signal cut short are repeated.
+		if stats.Passed+stats.Malformed > 0 || stats.Sunk+stats.RequestsRefused < n+liveSetUp || stats.Sunk < n/2 {
+			t.Errorf("of %d frames and more the responder took %d for echo requests, %d for others, and its ring refused %d",
+				n+liveSetUp, stats.Sunk, stats.Passed+stats.Malformed, stats.RequestsRefused)
+		}
+		if _, err := f.send(l, len(f.cpus)+1, 1); err == nil {
+			t.Error("more threads than CPUs")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Limits beside a loop must not be answered.
+func TestSilent(t *testing.T) {
+	addrs := silent(tenthLive)
+	if len(addrs) != pace.Burst {
+		t.Errorf("%d addresses, want %d", len(addrs), pace.Burst)
+	}
+	for _, a := range addrs {
+		if tenthLive.Host(a).Live {
+			t.Errorf("%v answers", a)
+		}
+	}
+	if addrs := silent(lab.Config{Live: 1}); len(addrs) > 0 {
+		t.Errorf("where everybody lives %d are silent", len(addrs))
 	}
 }

@@ -6,6 +6,11 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"xsweep/sweep"
+	"xsweep/sweep/pace"
 )
 
 func TestRSSAnon(t *testing.T) {
@@ -53,6 +58,26 @@ func TestPromiseRowsTakeTheBestRound(t *testing.T) {
 	for k, want := range []float64{0.3, 39, 2} {
 		if rows[k].Value != want || len(rows[k].Rounds) != 3 {
 			t.Errorf("%s: %v of rounds %v, want %v of all three", rows[k].What, rows[k].Value, rows[k].Rounds, want)
+		}
+	}
+}
+
+// A rate that a transmitter cannot reach at all says nothing about its promise.
+func TestKeepersHaveRatesWithinReach(t *testing.T) {
+	for _, tt := range []struct {
+		top  float64
+		want []pace.Rate
+	}{
+		{500_000, []pace.Rate{1_000, 10_000, 100_000, 450_000}},
+		{1_100_000, []pace.Rate{1_000, 10_000, 100_000, 990_000}},
+		{3_000_000, []pace.Rate{1_000, 10_000, 100_000, 1_000_000, 2_700_000}},
+	} {
+		var got []pace.Rate
+		for _, k := range newKeepers(sweep.TxXDP, tt.top) {
+			got = append(got, k.rate)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("at most %v/s (-want +got):\n%s", tt.top, diff)
 		}
 	}
 }

@@ -19,6 +19,8 @@ const (
 	// promiseRuntime is a little more than three whole seconds.
 	promiseRuntime = 3100 * time.Millisecond
 	promisePrefix  = "rate"
+	// maxShare of its largest rate is what a transmitter must still keep.
+	maxShare = 0.9
 )
 
 // promiseRound is how well one sweep kept the rate promise.
@@ -38,31 +40,59 @@ func (p promiseRound) better(o promiseRound) bool {
 
 // promise measures rates where the frames arrive.
 func (b *bench) promise() ([]row, error) {
-	top, err := b.meteredTop()
-	if err != nil {
-		return nil, err
+	var rows []row
+	var keepers []*keeper
+	for _, tx := range []sweep.Tx{sweep.TxPacket, sweep.TxXDP} {
+		top, err := b.meteredTop(tx)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, newRow(promiseName(tx, "max, with the meter"), perSecond, top))
+		keepers = append(keepers, newKeepers(tx, top.median())...)
 	}
-	rates := []struct {
-		name string
-		rate pace.Rate
-	}{{"1k", 1_000}, {"10k", 10_000}, {"100k", 100_000}, {"90 % of max", pace.Rate(0.9 * top.median())}}
-	rounds := make([][]promiseRound, len(rates))
 	var noise []pauses
 	for range promiseRounds {
 		noise = append(noise, listen())
-		for k, r := range rates {
-			p, err := b.keep(r.rate)
+		for _, k := range keepers {
+			p, err := b.keep(k.tx, k.rate)
 			if err != nil {
-				return nil, fmt.Errorf("rate %s: %w", r.name, err)
+				return nil, fmt.Errorf("%s: %w", k.name, err)
 			}
-			rounds[k] = append(rounds[k], p)
+			k.rounds = append(k.rounds, p)
 		}
 	}
-	rows := append(noiseRows(noise), newRow(promisePrefix+" max, with the meter", perSecond, top))
-	for k, r := range rates {
-		rows = append(rows, promiseRows(promisePrefix+" "+r.name, rounds[k])...)
+	rows = append(noiseRows(noise), rows...)
+	for _, k := range keepers {
+		rows = append(rows, promiseRows(k.name, k.rounds)...)
 	}
 	return rows, nil
+}
+
+// keeper is a transmitter that keeps a rate.
+type keeper struct {
+	name   string
+	tx     sweep.Tx
+	rate   pace.Rate
+	rounds []promiseRound
+}
+
+func promiseName(tx sweep.Tx, rate string) string {
+	return fmt.Sprintf("%s %s %s", promisePrefix, rate, tx)
+}
+
+// newKeepers are a transmitter's rates: those of the promise that it can
+// reach at all, and nearly all that it can.
+func newKeepers(tx sweep.Tx, top float64) []*keeper {
+	var keepers []*keeper
+	for _, r := range []struct {
+		name string
+		rate pace.Rate
+	}{{"1k", 1_000}, {"10k", 10_000}, {"100k", 100_000}, {"1M", 1_000_000}, {"90 % of max", pace.Rate(maxShare * top)}} {
+		if float64(r.rate) <= maxShare*top {
+			keepers = append(keepers, &keeper{name: promiseName(tx, r.name), tx: tx, rate: r.rate})
+		}
+	}
+	return keepers
 }
 
 // promiseRows makes the rows of one rate. All values are those of the best
@@ -87,18 +117,16 @@ func promiseRows(name string, rounds []promiseRound) []row {
 	return rows
 }
 
-// meteredTop measures the rate that packet reaches where a meter receives: it
-// costs the sending CPU some time for each frame, as a veth device hands over
-// frames on the spot.
-func (b *bench) meteredTop() (series, error) {
+// meteredTop measures the rate that a transmitter reaches where a meter
+// receives: it costs the sending CPU some time for each frame, as a veth device
+// hands over frames on the spot.
+func (b *bench) meteredTop(tx sweep.Tx) (series, error) {
 	var rates series
 	err := inLab(lab.Config{Responder: lab.Sink, MeterRate: 1}, func(*lab.Lab) error {
 		for range topRounds {
-			s, err := b.sweep(range524k, sweep.Config{Rate: pace.Max, Tx: sweep.TxPacket})
-			if err != nil {
+			if err := b.appendRate(&rates, sendRange(tx, 1), sweep.Config{Tx: tx}); err != nil {
 				return err
 			}
-			rates = append(rates, s.Rate.Mean)
 		}
 		return nil
 	})
@@ -106,10 +134,10 @@ func (b *bench) meteredTop() (series, error) {
 }
 
 // keep sweeps at a rate and looks at what arrives.
-func (b *bench) keep(rate pace.Rate) (promiseRound, error) {
+func (b *bench) keep(tx sweep.Tx, rate pace.Rate) (promiseRound, error) {
 	var p promiseRound
 	err := inLab(lab.Config{Responder: lab.Sink, MeterRate: uint64(rate)}, func(l *lab.Lab) error {
-		s, err := b.sweep(range16M, sweep.Config{Rate: rate, Tx: sweep.TxPacket, MaxRuntime: promiseRuntime})
+		s, err := b.sweep(range16M, sweep.Config{Rate: rate, Tx: tx, MaxRuntime: promiseRuntime})
 		if err != nil {
 			return err
 		}

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -15,22 +13,49 @@ import (
 // report is all that one run has found.
 type report struct {
 	Machine machine
+	Commit  string
 	Started time.Time
 	Rows    []row
+	Notes   []note
 }
 
-// writeTable prints the report: the machine, then one aligned line a figure.
+// note is what a group has to say beside its figures.
+type note struct {
+	Group string `json:"group"`
+	Text  string `json:"text"`
+}
+
+// columns are the heads of a table of figures.
+var columns = []string{"what", "measured", "min..max", "compared with", "ratio", "goal", "result"}
+
+// cells is a figure as a line of a table.
+func (r row) cells() []string {
+	line := []string{r.What, withUnit(r.Value, r.Unit), spread(r.Rounds, r.Unit), "", "", r.Goal.text(r.Unit), r.verdict()}
+	if r.Limit != "" {
+		line[3] = r.Limit + " " + withUnit(r.LimitRounds.median(), r.Unit)
+		line[4] = plain(r.Ratio)
+	}
+	return line
+}
+
+// writeTable prints the report: the machine, then one aligned line a figure,
+// the groups apart, then what else is to be said.
 func (r report) writeTable(w io.Writer) error {
-	lines := [][]string{{"what", "measured", "min..max", "compared with", "ratio", "goal", "result"}}
+	lines := [][]string{columns}
+	group := ""
 	for _, row := range r.Rows {
-		line := []string{row.What, withUnit(row.Value, row.Unit), spread(row.Rounds, row.Unit), "", "", row.Goal.text(row.Unit), row.verdict()}
-		if row.Limit != "" {
-			line[3] = row.Limit + " " + withUnit(row.LimitRounds.median(), row.Unit)
-			line[4] = plain(row.Ratio)
+		if row.Group != group && len(lines) > 1 {
+			lines = append(lines, nil)
 		}
-		lines = append(lines, line)
+		group = row.Group
+		lines = append(lines, row.cells())
 	}
 	_, err := fmt.Fprintf(w, "%s\n\n%s", r.Machine, align(lines))
+	for _, n := range r.Notes {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "\n%s: %s\n", n.Group, n.Text)
+		}
+	}
 	return err
 }
 
@@ -87,64 +112,4 @@ func (r report) writeRounds(w io.Writer, prefix string) error {
 	}
 	_, err := fmt.Fprintf(w, "\nevery round:\n%s", align(lines))
 	return err
-}
-
-// The report as JSON. What is not there is left out.
-type (
-	jsonReport struct {
-		Machine machine   `json:"machine"`
-		Started time.Time `json:"started"`
-		Figures []jsonRow `json:"figures"`
-	}
-	jsonRow struct {
-		What    string     `json:"what"`
-		Unit    string     `json:"unit"`
-		Value   float64    `json:"value"`
-		Rounds  series     `json:"rounds"`
-		Limit   *jsonLimit `json:"limit,omitempty"`
-		Goal    *jsonGoal  `json:"goal,omitempty"`
-		Verdict string     `json:"verdict,omitempty"`
-	}
-	jsonLimit struct {
-		What   string  `json:"what"`
-		Value  float64 `json:"value"`
-		Rounds series  `json:"rounds"`
-		Ratio  float64 `json:"ratio"`
-	}
-	jsonGoal struct {
-		Of    string  `json:"of"`    // "value" or "ratio"
-		Sense string  `json:"sense"` // "<=" or ">="
-		Bound float64 `json:"bound"`
-		Aim   float64 `json:"aim,omitempty"`
-	}
-)
-
-// encode gives the report as indented JSON with a line feed at its end.
-func (r report) encode() ([]byte, error) {
-	j := jsonReport{Machine: r.Machine, Started: r.Started.UTC(), Figures: []jsonRow{}}
-	for _, row := range r.Rows {
-		// Cannot be shown in JSON, and would mean that nothing was measured.
-		if math.IsNaN(row.Value) || math.IsInf(row.Value, 0) {
-			return nil, fmt.Errorf("%s: the figure is %v", row.What, row.Value)
-		}
-		figure := jsonRow{What: row.What, Unit: row.Unit, Value: row.Value, Rounds: row.Rounds, Verdict: row.verdict()}
-		if row.Limit != "" {
-			figure.Limit = &jsonLimit{What: row.Limit, Value: row.LimitRounds.median(), Rounds: row.LimitRounds, Ratio: row.Ratio}
-		}
-		if g := row.Goal; g != nil {
-			figure.Goal = &jsonGoal{Of: "value", Sense: "<=", Bound: g.Bound, Aim: g.Aim}
-			if g.OfRatio {
-				figure.Goal.Of = "ratio"
-			}
-			if g.Least {
-				figure.Goal.Sense = ">="
-			}
-		}
-		j.Figures = append(j.Figures, figure)
-	}
-	b, err := json.MarshalIndent(j, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encode the report: %w", err)
-	}
-	return append(b, '\n'), nil
 }

@@ -5,11 +5,14 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 )
 
 // row is one figure of the report.
 type row struct {
+	// Group is the name of the group that it belongs to.
+	Group string
 	// What is measured, and the unit of it.
 	What, Unit string
 	// Rounds are the figures of all rounds.
@@ -42,6 +45,12 @@ func newRow(what, unit string, rounds series) row {
 	return row{What: what, Unit: unit, Rounds: rounds, Value: rounds.median(), Ratio: math.NaN()}
 }
 
+// worst makes the largest round the value: one is one too many.
+func (r row) worst() row {
+	r.Value = slices.Max(r.Rounds)
+	return r
+}
+
 // against adds the limit.
 func (r row) against(what string, rounds series) row {
 	r.Limit, r.LimitRounds = what, rounds
@@ -60,6 +69,9 @@ func (r row) ratioAtLeast(bound, aim float64) row {
 	return r
 }
 
+// missedGoal is the verdict that nobody wants.
+const missedGoal = "missed"
+
 // verdict says whether the goal was reached; it is empty without one.
 func (r row) verdict() string {
 	if r.Goal == nil {
@@ -75,7 +87,7 @@ func (r row) verdict() string {
 	}
 	switch {
 	case !reached(r.Goal.Bound):
-		return "missed"
+		return missedGoal
 	case r.Goal.Aim != 0 && reached(r.Goal.Aim):
 		return "ok, aim met"
 	default:

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// sections are the groups as the performance page shows them. No text here
+// holds a figure: figures come from the report.
+var sections = []struct{ group, title, text string }{
+	{"send", "Send rate to a peer that drops",
+		"The limits are the least that any program can do: frames that are ready, handed over by plain `sendmmsg(2)` or redirected as they are by a BPF program over live frames."},
+	{"loop", "The whole loop",
+		"Probes go out, the simulated network answers, the filter judges, each live host is written to a file once. The file is compared with the truth, address for address. The limits are those of above, to addresses where nobody answers."},
+	{"scale", "At scale",
+		"A sweep of 268 million addresses against one of a million, by what an address costs, and its result against the truth in a bitmap."},
+	{"filter", "The filter, a packet",
+		"Under BPF_PROG_TEST_RUN, less what an empty program takes."},
+	{"order", "The order, an address", ""},
+	{"cpu", "Processor time",
+		"User and system time of the built program, responder included where the veth pair runs it on the sender's time."},
+	{"alloc", "Allocations a probe", ""},
+	{"rtt", "Round-trip times against a hop's clock",
+		"Each record's RTT less the time between probe and reply at a hop between sender and responder, which notes both by itself. What lies between sender and hop is in it."},
+	{"bias", "What a batch adds to a round-trip time", ""},
+	{"peers", "Other tools in the same lab",
+		"Best rate at which the tool finds every live host, as far as it has one, by the responder's counters from the first probe's arrival to the last: start and cooldown do not count against a tool."},
+	{"promise", "The rate promise",
+		"Frames as they arrive at the far end; the value is that of the round that other load disturbed least."},
+	{"memory", "Memory", ""},
+}
+
+// page is the performance page.
+func (r report) page() string {
+	var p strings.Builder
+	p.WriteString("# Performance\n\n" +
+		"Written by `make bench` from docs/performance.json; no figure here is typed by hand. docs/measuring.md says how each is measured and what the columns mean.\n\n")
+	fmt.Fprintf(&p, "- machine: %s, %d cores (%s)\n- kernel: Linux %s\n- built with: %s, objects of clang %s\n- commit: %s\n- date: %s\n\n",
+		r.Machine.CPU, r.Machine.Cores, r.Machine.Arch, r.Machine.Kernel, r.Machine.Go, r.Machine.Clang, r.Commit, r.Started.UTC().Format("2006-01-02 15:04 UTC"))
+	p.WriteString(r.goals())
+	for _, s := range sections {
+		rows, notes := r.group(s.group)
+		if len(rows) == 0 && len(notes) == 0 {
+			continue
+		}
+		fmt.Fprintf(&p, "\n## %s\n\n", s.title)
+		if s.text != "" {
+			p.WriteString(s.text + "\n\n")
+		}
+		if len(rows) > 0 {
+			p.WriteString(markdown(rows))
+		}
+		for k, n := range notes {
+			if k == 0 && len(rows) > 0 {
+				p.WriteByte('\n')
+			}
+			fmt.Fprintf(&p, "- %s\n", n)
+		}
+	}
+	return p.String()
+}
+
+// group is what the report says of a group.
+func (r report) group(name string) (rows []row, notes []string) {
+	for _, row := range r.Rows {
+		if row.Group == name {
+			rows = append(rows, row)
+		}
+	}
+	for _, n := range r.Notes {
+		if n.Group == name {
+			notes = append(notes, n.Text)
+		}
+	}
+	return rows, notes
+}
+
+// goals says which goals were reached.
+func (r report) goals() string {
+	reached, all := 0, 0
+	var missed []string
+	for _, row := range r.Rows {
+		switch row.verdict() {
+		case "":
+			continue
+		case missedGoal:
+			of := withUnit(row.Value, row.Unit)
+			if row.Goal.OfRatio {
+				of = "ratio " + plain(row.Ratio) + " to " + row.Limit
+			}
+			missed = append(missed, fmt.Sprintf("- **missed**: %s, %s: %s, goal %s\n", row.Group, row.What, of, row.Goal.text(row.Unit)))
+		default:
+			reached++
+		}
+		all++
+	}
+	return fmt.Sprintf("%d of %d goals were reached.\n\n%s", reached, all, strings.Join(missed, ""))
+}
+
+// markdown is a table of figures.
+func markdown(rows []row) string {
+	lines := [][]string{columns, slices.Repeat([]string{"---"}, len(columns))}
+	for _, r := range rows {
+		cells := r.cells()
+		if last := len(cells) - 1; cells[last] == missedGoal {
+			cells[last] = "**" + missedGoal + "**"
+		}
+		lines = append(lines, cells)
+	}
+	var table strings.Builder
+	for _, cells := range lines {
+		table.WriteString("|")
+		for _, cell := range cells {
+			if cell != "" {
+				cell = " " + cell
+			}
+			table.WriteString(cell + " |")
+		}
+		table.WriteByte('\n')
+	}
+	return table.String()
+}
