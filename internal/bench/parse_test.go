@@ -65,19 +65,20 @@ func TestPromiseRowsTakeTheBestRound(t *testing.T) {
 // A rate that a transmitter cannot reach at all says nothing about its promise.
 func TestKeepersHaveRatesWithinReach(t *testing.T) {
 	for _, tt := range []struct {
+		tx   sweep.Tx
 		top  float64
 		want []pace.Rate
 	}{
-		{500_000, []pace.Rate{1_000, 10_000, 100_000, 450_000}},
-		{1_100_000, []pace.Rate{1_000, 10_000, 100_000, 990_000}},
-		{3_000_000, []pace.Rate{1_000, 10_000, 100_000, 1_000_000, 2_700_000}},
+		{sweep.TxPacket, 500_000, []pace.Rate{1_000, 10_000, 100_000, 450_000}},
+		{sweep.TxPacket, 1_100_000, []pace.Rate{1_000, 10_000, 100_000, 990_000}},
+		{sweep.TxXDP, 3_000_000, []pace.Rate{10_000, 100_000, 1_000_000, 2_700_000}},
 	} {
 		var got []pace.Rate
-		for _, k := range newKeepers(sweep.TxXDP, tt.top) {
+		for _, k := range newKeepers(tt.tx, tt.top) {
 			got = append(got, k.rate)
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("at most %v/s (-want +got):\n%s", tt.top, diff)
+			t.Errorf("%s, at most %v/s (-want +got):\n%s", tt.tx, tt.top, diff)
 		}
 	}
 }

@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// peerRounds is how often a tool is measured at its best setting, by turns
-	// with xsweep.
-	peerRounds = 3
 	// peerSteps is how many rates are tried for each number of senders.
 	peerSteps = 4
 	// peerStep is what the next rate to try is of the one before.
@@ -80,7 +77,7 @@ func (b *bench) peer(t peerTool, path string) ([]row, error) {
 		if err != nil {
 			return err
 		}
-		for range peerRounds {
+		for range t.rounds {
 			r, err := b.runPeer(l, t, path, best.setting)
 			if err != nil {
 				return err

@@ -21,6 +21,7 @@ type peerTool struct {
 	name    string
 	targets string // prefix
 	senders []int  // to try
+	rounds  int    // at its best setting, by turns with xsweep
 	// arguments make it sweep a prefix through the lab's device, results to
 	// standard output.
 	arguments func(prefix string, s setting) []string
@@ -29,9 +30,9 @@ type peerTool struct {
 }
 
 var peerTools = []peerTool{
-	{"zmap", range524k, []int{1, 2}, zmapArguments, (*census).read},
-	{"masscan", range524k, []int{1}, masscanArguments, readMasscan},
-	{"fping", "240.0.0.0/18", []int{1}, fpingArguments, (*census).read},
+	{"zmap", range524k, []int{1, 2}, sendRounds, zmapArguments, (*census).read},
+	{"masscan", range524k, []int{1}, infoRounds, masscanArguments, readMasscan},
+	{"fping", "240.0.0.0/18", []int{1}, infoRounds, fpingArguments, (*census).read},
 }
 
 // zmapArguments: results are bare addresses. Its default configuration and

@@ -81,14 +81,15 @@ func promiseName(tx sweep.Tx, rate string) string {
 }
 
 // newKeepers are a transmitter's rates: those of the promise that it can
-// reach at all, and nearly all that it can.
+// reach at all, and nearly all that it can. Whoever sends a thousand a second
+// does not ask for xdp.
 func newKeepers(tx sweep.Tx, top float64) []*keeper {
 	var keepers []*keeper
 	for _, r := range []struct {
 		name string
 		rate pace.Rate
 	}{{"1k", 1_000}, {"10k", 10_000}, {"100k", 100_000}, {"1M", 1_000_000}, {"90 % of max", pace.Rate(maxShare * top)}} {
-		if float64(r.rate) <= maxShare*top {
+		if float64(r.rate) <= maxShare*top && (tx == sweep.TxPacket || r.rate > 1_000) {
 			keepers = append(keepers, &keeper{name: promiseName(tx, r.name), tx: tx, rate: r.rate})
 		}
 	}
