@@ -107,23 +107,33 @@ static __always_inline __u64 clock(struct probe_ring *r)
 /* Whether a frame may leave now. */
 static __always_inline int is_due(struct probe_ring *r, __u64 now)
 {
-	__u64 time = (now - r->epoch_ns) << 8, late;
+	__u64 time = (now - r->epoch_ns) << 8, interval = *(volatile __u64 *)&r->interval, late;
 
-	if (!r->interval)
+	if (!interval)
 		return 1;
-	if (time < r->due) {
-		if (r->due - time > r->interval) /* the rate was raised meanwhile */
-			r->due = time + r->interval;
-		return 0;
+	late = time > r->due ? time - r->due : 0;
+	if (interval != r->paced) {
+		int first = !r->paced;
+
+		/* Being late or early was worth another number of frames before. The new
+		 * rate begins with none saved up and one ahead. */
+		r->paced = interval;
+		if (!first) {
+			if (late > STALL_AFTER && r->excused == r->idle)
+				r->stalls++;
+			r->due = time + interval;
+			return 0;
+		}
 	}
-	late = time - r->due;
+	if (time < r->due)
+		return 0;
 	if (late > STALL_AFTER || late > r->slack) {
 		if (r->excused == r->idle)
 			r->stalls++;
 		r->due = late > STALL_AFTER ? time : time - r->slack;
 	}
 	r->excused = r->idle;
-	r->due += r->interval;
+	r->due += interval;
 	return 1;
 }
 

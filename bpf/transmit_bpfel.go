@@ -41,6 +41,7 @@ type TransmitProbeRing struct {
 	Due         uint64
 	Known       uint64
 	Excused     uint64
+	Paced       uint64
 	Turn        uint64
 	NowNs       uint64
 	Fresh       uint64

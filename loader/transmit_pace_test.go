@@ -117,36 +117,48 @@ func TestTransmitPace(t *testing.T) {
 	)
 	for name, tc := range map[string]struct {
 		interval, slack, due uint64
+		before               uint64 // the interval before
 		excuse               bool
 		sends, stalls        bool
 		next                 uint64
 	}{
-		"no rate":                    {0, 0, 7, false, true, false, 7},
-		"on time":                    {every, 0, now, false, true, false, now + every},
-		"early by the least":         {every, 320 * us, now + 1, false, false, false, now + 1},
-		"early by an interval":       {every, 320 * us, now + every, false, false, false, now + every},
-		"the rate was raised":        {every, 320 * us, now + 1<<60, false, false, false, now + every},
-		"late within the slack":      {every, 320 * us, now - 100*us, false, true, false, now - 100*us + every},
-		"late by all of the slack":   {every, 320 * us, now - 320*us, false, true, false, now - 320*us + every},
-		"late by more":               {every, 320 * us, now - 320*us - 1, false, true, true, now - 320*us + every},
-		"late by a millisecond":      {every, 5 * ms, now - ms, false, true, false, now - ms + every},
-		"late by more than that":     {every, 5 * ms, now - ms - 1, false, true, true, now + every},
-		"excused":                    {every, 320 * us, now - 320*us - 1, true, true, false, now - 320*us + every},
-		"excused for very long":      {every, 320 * us, 0, true, true, false, now + every},
-		"excused and on time":        {every, 320 * us, now, true, true, false, now + every},
-		"no slack, late":             {every, 0, now - 1, false, true, true, now + every},
-		"one frame in three minutes": {180_000 * ms, 3600_000 * ms, now, false, true, false, now + 180_000*ms},
+		"no rate":                    {0, 0, 7, 0, false, true, false, 7},
+		"on time":                    {every, 320 * us, now, every, false, true, false, now + every},
+		"early by the least":         {every, 320 * us, now + 1, every, false, false, false, now + 1},
+		"early by an interval":       {every, 320 * us, now + every, every, false, false, false, now + every},
+		"late within the slack":      {every, 320 * us, now - 100*us, every, false, true, false, now - 100*us + every},
+		"late by all of the slack":   {every, 320 * us, now - 320*us, every, false, true, false, now - 320*us + every},
+		"late by more":               {every, 320 * us, now - 320*us - 1, every, false, true, true, now - 320*us + every},
+		"late by a millisecond":      {every, 5 * ms, now - ms, every, false, true, false, now - ms + every},
+		"late by more than that":     {every, 5 * ms, now - ms - 1, every, false, true, true, now + every},
+		"excused":                    {every, 320 * us, now - 320*us - 1, every, true, true, false, now - 320*us + every},
+		"excused for very long":      {every, 320 * us, 0, every, true, true, false, now + every},
+		"excused and on time":        {every, 320 * us, now, every, true, true, false, now + every},
+		"no slack, late":             {every, 0, now - 1, every, false, true, true, now + every},
+		"one frame in three minutes": {180_000 * ms, 3600_000 * ms, now, 180_000 * ms, false, true, false, now + 180_000*ms},
+		"the first of all":           {every, 320 * us, 0, 0, true, true, false, now + every},
+		// A new rate begins with nothing saved up, and one frame ahead.
+		"raised, very early":       {every, 320 * us, now + 1<<60, 1 << 60, false, false, false, now + every},
+		"raised, early":            {every, 320 * us, now + 1, 2 * every, false, false, false, now + every},
+		"raised, late":             {every, 320 * us, now - 300*us, 1000 * us, false, false, false, now + every},
+		"raised, stalled":          {every, 320 * us, now - ms - 1, 1000 * us, false, false, true, now + every},
+		"raised, stalled, excused": {every, 320 * us, now - ms - 1, 1000 * us, true, false, false, now + every},
+		"lowered, early":           {every, 320 * us, now + 1, us, false, false, false, now + every},
+		"lowered, late":            {every, 320 * us, now - 100*us, us, false, false, false, now + every},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFrozenProber(t)
 			r := s.ring
 			s.at(now / ns)
-			r.Interval, r.Slack, r.Due, r.Produced = tc.interval, tc.slack, tc.due, 1
+			r.Interval, r.Slack, r.Due, r.Paced, r.Produced = tc.interval, tc.slack, tc.due, tc.before, 1
 			if tc.excuse {
 				r.Idle = 1
 			}
 			if got := s.sends(t); got != tc.sends || (r.Consumed == 1) != tc.sends {
 				t.Errorf("sends %v, %d consumed", got, r.Consumed)
+			}
+			if tc.interval > 0 && r.Paced != tc.interval {
+				t.Errorf("the interval is not kept: %d", r.Paced)
 			}
 			if r.Due != tc.next || (r.Stalls == 1) != tc.stalls || r.Stalls > 1 {
 				t.Errorf("next due at %d, want %d; %d stalls", r.Due, tc.next, r.Stalls)
@@ -254,5 +266,44 @@ func TestTransmitSharesTheClock(t *testing.T) {
 	s.ring.Batch, s.ring.Turn = batch, batch-1
 	if s.sends(t); s.ring.Turn != 0 {
 		t.Errorf("turn %d after the last of a batch", s.ring.Turn)
+	}
+}
+
+// The same over changes of the rate: in any window no more frames leave than the
+// integral of the rate and what may be saved up.
+func TestTransmitPaceChanges(t *testing.T) {
+	rng := testrand.New(t)
+	s := newFrozenProber(t)
+	r := s.ring
+	const saved = 44 // frames
+	r.Idle++
+	now, level, most := uint64(1_000_000), 0.0, 0.0
+	set := func(interval uint64) { r.Interval, r.Slack = interval*256, saved*interval*256 }
+	set(1000)
+	drain := func(ns uint64) {
+		now += ns
+		level = max(0, level-float64(ns)*256/float64(r.Interval))
+		s.at(now)
+	}
+	for range 40_000 {
+		if rng.IntN(50) == 0 {
+			set([]uint64{100, 1000, 10_000, 100_000, 1_000_000}[rng.IntN(5)])
+		}
+		switch interval := r.Interval / 256; rng.IntN(20) {
+		case 0:
+			drain(rng.Uint64N(900_000))
+		case 1, 2:
+			drain(rng.Uint64N(saved * interval))
+		default:
+			drain(rng.Uint64N(interval))
+		}
+		for r.Produced = r.Consumed + 1; s.sends(t); r.Produced = r.Consumed + 1 {
+			level++
+			most = max(most, level)
+		}
+	}
+	t.Logf("%.3f frames at most", most)
+	if most > saved+1.001 {
+		t.Errorf("%.3f frames beyond the rate", most)
 	}
 }

@@ -56,6 +56,7 @@ struct probe_ring {
 	__u64 due;       /* when the next frame may leave */
 	__u64 known;     /* produced, when last read */
 	__u64 excused;   /* idle, when last read */
+	__u64 paced;     /* interval, when a frame was last due */
 	__u64 turn;      /* of the batch; user space sets it to 0 before it begins a run */
 	__u64 now_ns;    /* CLOCK_MONOTONIC, when last read */
 	__u64 fresh;     /* for how many frames it still holds */
