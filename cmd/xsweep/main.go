@@ -18,6 +18,7 @@ import (
 
 	"xsweep/internal/lab"
 	"xsweep/sweep"
+	"xsweep/sweep/pace"
 )
 
 // The exit statuses. (130 and up are the shell's way to name a signal.)
@@ -36,6 +37,7 @@ type environment struct {
 
 func main() {
 	lab.MaybeInit()
+	pace.SpareProcessors()
 	os.Exit(run(&environment{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
 }
 

@@ -77,23 +77,24 @@ func (b *bench) cpuStart(args []string) (float64, error) {
 	return r.cpu.Seconds(), err
 }
 
-// idleShare measures how much of a core a slow sweep takes.
+// idleShare measures how much of a core a slow sweep takes: what four seconds
+// more of it cost, so that beginning and end do not count.
 func (b *bench) idleShare() ([]row, error) {
-	const seconds = 3
+	const short, long = 1, 5 // seconds
 	shares := map[sweep.Tx]series{}
 	err := inLab(lab.Config{Responder: lab.Sink}, func(*lab.Lab) error {
 		for range infoRounds {
 			for _, tx := range []sweep.Tx{sweep.TxPacket, sweep.TxXDP} {
 				args := []string{"--tx", string(tx), "--rate", "10k", "--cooldown", "0"}
-				start, err := b.cpuStart(args)
-				if err != nil {
-					return err
+				var cpu [2]float64
+				for k, seconds := range []int{short, long} {
+					r, err := b.child(false, append(args, "--max-runtime", strconv.Itoa(seconds)+"s", range131k)...)
+					if err != nil {
+						return err
+					}
+					cpu[k] = r.cpu.Seconds()
 				}
-				slow, err := b.child(false, append(args, "--max-runtime", strconv.Itoa(seconds)+"s", range131k)...)
-				if err != nil {
-					return err
-				}
-				shares[tx] = append(shares[tx], 100*(slow.cpu.Seconds()-start)/seconds)
+				shares[tx] = append(shares[tx], 100*(cpu[1]-cpu[0])/(long-short))
 			}
 		}
 		return nil

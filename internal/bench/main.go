@@ -35,9 +35,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"xsweep/sweep/pace"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	pace.SpareProcessors() // as xsweep does
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // options is what the command line asks for.
 type options struct {
