@@ -115,6 +115,9 @@ func (r *run) unsentReason() string {
 
 // errnoName is an errno as the summary names it.
 func errnoName(errno unix.Errno) string {
+	if errno == unix.EOPNOTSUPP { // on Linux the same number as ENOTSUP, which the kernel does not speak of
+		return "EOPNOTSUPP"
+	}
 	if name := unix.ErrnoName(errno); name != "" {
 		return name
 	}

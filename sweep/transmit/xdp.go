@@ -264,6 +264,12 @@ func (x *xdp) Drain() (left int, err error) {
 	for err == nil && x.Handed() < x.produced {
 		err = x.wait(x.Handed(), x.produced-x.Handed())
 	}
+	if x.Handed() == x.produced {
+		// Nothing can be sent any more. The thread takes some 25 ms to leave the
+		// kernel, which are no part of the sending; Close waits for it.
+		go x.halt()
+		return 0, err
+	}
 	x.halt()
 	return int(x.produced - x.Handed()), err
 }
