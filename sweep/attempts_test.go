@@ -5,6 +5,8 @@ package sweep
 import (
 	"net/netip"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,11 +51,20 @@ func (h *halting) Send(p []probe.Probe) (int, error) {
 	return len(p), nil
 }
 
+const batch = 8
+
+func haltingSender(plan *Plan, parts *parts, stop *pace.Stop, haltAt int, halt time.Duration) *sender {
+	w := pace.NewWaiter(pace.NewClock(), stop)
+	return &sender{
+		plan: plan, parts: parts, skips: new(route.Skips), waiter: w, reasons: map[route.Reason]uint64{},
+		tx: &halting{waiter: w, batch: batch, haltAt: haltAt, halt: halt, sent: map[uint32][]int64{}},
+	}
+}
+
 // Any two probes to one target are the probe interval apart at least, also if
 // a pass was held up in its middle: the next one must not catch up with it.
 func TestAttemptsApart(t *testing.T) {
-	const targets, batch, interval = 256, 8, 20 * time.Millisecond
-	runtime.LockOSThread() // and not unlocked: its timers are changed
+	const targets, interval = 256, 20 * time.Millisecond
 	stop, err := pace.NewStop()
 	if err != nil {
 		t.Fatal(err)
@@ -69,28 +80,43 @@ func TestAttemptsApart(t *testing.T) {
 		"a halt longer than the interval": {targets / batch / 2, 30 * time.Millisecond, 1},
 		"a halt at the end":               {targets/batch - 1, 30 * time.Millisecond, 1},
 		"a halt in the second pass":       {targets/batch + 5, 15 * time.Millisecond, 1},
-		"one of three threads":            {5, 10 * time.Millisecond, 3},
+		"three threads":                   {5, 10 * time.Millisecond, 3},
+		"as many threads as can be":       {0, 10 * time.Millisecond, 16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := newPlan(t, Config{
 				Targets: named(t, "240.0.0.0/24"), Probes: 3, ProbeInterval: interval, Threads: tc.threads,
 			})
-			tx := &halting{
-				waiter: pace.NewWaiter(pace.NewClock(), stop), batch: batch, haltAt: tc.haltAt, halt: tc.halt,
-				sent: map[uint32][]int64{},
+			parts := newParts(plan, batch)
+			sent := map[uint32][]int64{}
+			firstPass := uint64(0)
+			senders := make([]*sender, tc.threads)
+			var threads sync.WaitGroup
+			for k := range senders {
+				threads.Go(func() {
+					runtime.LockOSThread() // and not unlocked: its timers are changed
+					senders[k] = haltingSender(plan, parts, stop, tc.haltAt, tc.halt)
+					if err := senders[k].send(); err != nil {
+						t.Error(err)
+					}
+				})
 			}
-			s := sender{plan: plan, skips: new(route.Skips), tx: tx, waiter: tx.waiter, reasons: map[route.Reason]uint64{}}
-			if err := s.send(); err != nil {
-				t.Fatal(err)
+			threads.Wait()
+			for _, s := range senders {
+				firstPass += s.firstPass
+				for addr, times := range s.tx.(*halting).sent {
+					sent[addr] = append(sent[addr], times...)
+				}
 			}
-			if want := (targets + tc.threads - 1) / tc.threads; len(tx.sent) != want || s.firstPass != uint64(want) {
-				t.Errorf("%d targets were probed, %d counted, want %d", len(tx.sent), s.firstPass, want)
+			if len(sent) != targets || firstPass != targets {
+				t.Errorf("%d targets were probed, %d counted, want %d", len(sent), firstPass, targets)
 			}
 			least := time.Hour
-			for addr, times := range tx.sent {
+			for addr, times := range sent {
 				if len(times) != 3 {
 					t.Fatalf("%#x got %d probes", addr, len(times))
 				}
+				slices.Sort(times)
 				for i := 1; i < len(times); i++ {
 					least = min(least, time.Duration(times[i]-times[i-1]))
 				}
@@ -141,9 +167,8 @@ func TestAttemptsOfNothing(t *testing.T) {
 	plan := newPlan(t, Config{
 		Targets: named(t, "240.0.0.0/30"), Probes: 3, ProbeInterval: time.Millisecond, Shard: target.Shard{Index: 5, Count: 5},
 	})
-	tx := &halting{waiter: pace.NewWaiter(pace.NewClock(), stop), batch: 8, haltAt: -1, sent: map[uint32][]int64{}}
-	s := sender{plan: plan, skips: new(route.Skips), tx: tx, waiter: tx.waiter, reasons: map[route.Reason]uint64{}}
-	if err := s.send(); err != nil || len(tx.sent) != 0 {
-		t.Errorf("%d targets were probed, %v", len(tx.sent), err)
+	s := haltingSender(plan, newParts(plan, batch), stop, -1, 0)
+	if err := s.send(); err != nil || len(s.tx.(*halting).sent) != 0 {
+		t.Errorf("%d targets were probed, %v", len(s.tx.(*halting).sent), err)
 	}
 }

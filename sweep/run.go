@@ -205,8 +205,9 @@ func ranges(set target.Set) func(yield func(first, last uint32) bool) {
 // wait at the gate.
 func (r *run) openSenders(template *probe.Template) error {
 	r.gate.begin = make(chan struct{})
+	parts := newParts(r.plan, uint64(r.config.pace().EffectiveBatch()))
 	for thread := range r.config.Threads {
-		s := &sender{plan: r.plan, skips: &r.route.Skips, thread: thread, reasons: map[route.Reason]uint64{}, fail: r.fail}
+		s := &sender{plan: r.plan, parts: parts, skips: &r.route.Skips, reasons: map[route.Reason]uint64{}, fail: r.fail}
 		r.senders = append(r.senders, s)
 		r.gate.ready.Add(1)
 		r.gate.done.Add(1)

@@ -5,6 +5,7 @@ package sweep
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,17 +16,17 @@ import (
 	"xsweep/sweep/transmit"
 )
 
-// sender is one sending thread. Of n threads, thread t sends the targets
-// t, t+n, t+2n, ... of the shard: no thread needs to know of the others.
+// sender is one sending thread: it takes part after part of the order, until
+// none is left.
 type sender struct {
 	plan    *Plan
+	parts   *parts // shared by all threads
 	skips   *route.Skips
-	thread  int
 	tx      transmit.Transmitter
 	waiter  *pace.Waiter
 	probes  []probe.Probe
-	fail    func(error) // ends the sweep
-	through parts
+	fail    func(error)   // ends the sweep
+	given   []given       // parts that are not through yet, oldest first
 	skipped atomic.Uint64 // probes
 
 	taken     uint64 // probes that the transmitter took
@@ -82,36 +83,92 @@ func (s *sender) work(g *gate, open func(*pace.Waiter) (transmit.Transmitter, er
 	}
 }
 
-// send makes a pass over the order for each attempt. All passes go in the same
-// order, and each part of a pass waits until the probe interval has passed since
-// the pass before was through with that part: that keeps any two probes to one
-// target apart, also when a pass is held up in its middle or the next is faster.
+// given is a part that was given to the transmitter, which had taken so many
+// probes by then.
+type given struct {
+	part  part
+	taken uint64
+}
+
+// send sends parts until none is left, or the sweep is stopped.
 func (s *sender) send() error {
-	config := &s.plan.config
 	s.probes = make([]probe.Probe, 0, pace.Burst)
-	threads := uint64(max(config.Threads, 1))
-	s.through.plan(s.plan.Len(), threads, uint64(s.tx.Batch()))
-	for attempt := 1; attempt <= config.Probes; attempt++ {
-		s.through.begin()
-		if err := s.pass(uint8(attempt), threads); err != nil {
+	last := s.plan.config.Probes
+	for {
+		p, ok := s.parts.deal()
+		if !ok {
+			break
+		}
+		if err := s.await(p); err != nil {
 			return err
+		}
+		if err := s.pass(p); err != nil {
+			return err
+		}
+		if int(p.attempt) < last {
+			s.given = append(s.given, given{p, s.taken})
+			s.settle()
+		}
+	}
+	// Others may wait for what this thread has sent.
+	for s.settle(); len(s.given) > 0; s.settle() {
+		if !s.waiter.Until(s.waiter.Now() + settleEvery) {
+			return transmit.ErrStopped
 		}
 	}
 	return nil
+}
+
+// settleEvery is how often a thread that waits looks whether what it has given
+// is sent, in ns.
+const settleEvery = int64(200 * time.Microsecond)
+
+// settle notes which of the given parts are through.
+func (s *sender) settle() {
+	if len(s.given) == 0 {
+		return
+	}
+	handed, done := s.tx.Handed(), 0
+	for done < len(s.given) && s.given[done].taken <= handed {
+		s.parts.through(s.given[done].part, s.waiter.Now())
+		done++
+	}
+	s.given = slices.Delete(s.given, 0, done)
+}
+
+// await waits until a part may be begun. Others may wait for what this thread
+// has given meanwhile.
+func (s *sender) await(p part) error {
+	for waited := false; ; waited = true {
+		s.settle()
+		until, known := s.parts.due(p)
+		now := s.waiter.Now()
+		if known && now >= until {
+			if waited {
+				s.tx.Idle()
+			}
+			return nil
+		}
+		if !known || len(s.given) > 0 {
+			until = now + settleEvery
+		}
+		if !s.waiter.Until(until) {
+			return transmit.ErrStopped
+		}
+	}
 }
 
 // idleAfter is how many targets must be skipped between two batches for the
 // time it takes to excuse a late batch.
 const idleAfter = 10_000
 
-// pass sends one probe to each of the thread's targets.
-func (s *sender) pass(attempt uint8, threads uint64) error {
-	targets := s.plan.Len()
+// pass sends one probe to each target of a part.
+func (s *sender) pass(p part) error {
 	batch, passed := s.tx.Batch(), 0
-	for k := uint64(s.thread); k < targets; k += threads {
+	for k := p.first; k < p.next; k++ {
 		addr, index := s.plan.At(k)
 		if reason := s.skips.Reason(addr); reason != route.Send {
-			s.skip(reason, attempt)
+			s.skip(reason, p.attempt)
 			if passed++; passed == idleAfter {
 				s.tx.Idle()
 			}
@@ -122,37 +179,17 @@ func (s *sender) pass(attempt uint8, threads uint64) error {
 			continue
 		}
 		s.probes = append(s.probes, probe.Probe{
-			Index: index, Target: uint32(addr), Attempt: attempt, HopLimit: s.plan.config.HopLimit, Kind: probe.Echo,
+			Index: index, Target: uint32(addr), Attempt: p.attempt, HopLimit: s.plan.config.HopLimit, Kind: probe.Echo,
 		})
 		if len(s.probes) >= batch {
-			if err := s.flush(attempt, k); err != nil {
+			if err := s.flush(p.attempt); err != nil {
 				return err
 			}
 			batch, passed = s.tx.Batch(), 0 // the rate may have been changed
 		}
 	}
-	if targets == 0 {
-		return nil
-	}
-	if err := s.flush(attempt, targets-1); err != nil {
-		return err
-	}
-	s.through.give(targets, true, s.taken)
-	if int(attempt) == s.plan.config.Probes {
-		return nil
-	}
-	// The next pass must know when this one was through.
-	for s.through.done < len(s.through.ends) {
-		s.through.settle(s.tx.Handed(), s.waiter.Now())
-		if s.tx.Handed() < s.taken && !s.waiter.Until(s.waiter.Now()+settleEvery) {
-			return transmit.ErrStopped
-		}
-	}
-	return nil
+	return s.flush(p.attempt)
 }
-
-// settleEvery is how often the end of a pass looks whether all is sent, in ns.
-const settleEvery = int64(200 * time.Microsecond)
 
 func (s *sender) skip(reason route.Reason, attempt uint8) {
 	s.skipped.Add(1)
@@ -161,19 +198,10 @@ func (s *sender) skip(reason route.Reason, attempt uint8) {
 	}
 }
 
-// flush sends the probes that wait, of targets up to the one in place k.
-func (s *sender) flush(attempt uint8, k uint64) error {
+// flush sends the probes that wait.
+func (s *sender) flush(attempt uint8) error {
 	if len(s.probes) == 0 {
 		return nil
-	}
-	if attempt > 1 {
-		due := s.through.ends[k/s.through.size] + int64(s.plan.config.ProbeInterval)
-		if s.waiter.Now() < due {
-			if !s.waiter.Until(due) {
-				return transmit.ErrStopped
-			}
-			s.tx.Idle()
-		}
 	}
 	taken, err := s.tx.Send(s.probes)
 	s.taken += uint64(taken)
@@ -181,9 +209,5 @@ func (s *sender) flush(attempt uint8, k uint64) error {
 		s.firstPass += uint64(taken)
 	}
 	s.probes = s.probes[:0]
-	if s.plan.config.Probes > 1 {
-		s.through.give(k+1, false, s.taken)
-		s.through.settle(s.tx.Handed(), s.waiter.Now())
-	}
 	return err
 }

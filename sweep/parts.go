@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sweep
+
+import "sync/atomic"
+
+// maxParts bounds the memory that the spacing of attempts takes, and how much
+// of the order a thread can have before it when the others have nothing left.
+const maxParts = 4096
+
+// parts deals a plan's order out to the sending threads: each takes the next
+// part when it is through with one, so that a thread whose CPU has more to do
+// takes fewer. Every attempt goes through all parts in the same order, and a
+// part is begun again when the probe interval has passed since the last frame
+// of the attempt before was handed over. That keeps any two probes to one target
+// apart, also when a thread is held up.
+type parts struct {
+	targets  uint64
+	size     uint64 // targets in each part but the last
+	interval int64  // ns
+	total    uint64 // parts of all attempts
+	dealt    atomic.Uint64
+	ends     []end // by part
+}
+
+// end is when a part was last through.
+type end struct {
+	attempts atomic.Uint32 // that are through
+	at       atomic.Int64  // CLOCK_MONOTONIC, of the last of them
+}
+
+// part is what a thread has before it: one attempt at the targets in places
+// from first to before next.
+type part struct {
+	number      int
+	attempt     uint8
+	first, next uint64
+}
+
+// newParts cuts the order into parts of whole batches.
+func newParts(p *Plan, batch uint64) *parts {
+	d := &parts{targets: p.Len(), interval: int64(p.config.ProbeInterval)}
+	batches := (d.targets + batch - 1) / batch
+	d.size = max((batches+maxParts-1)/maxParts, 1) * batch
+	d.ends = make([]end, (d.targets+d.size-1)/d.size)
+	d.total = uint64(len(d.ends)) * uint64(p.config.Probes)
+	return d
+}
+
+// deal hands out the next part; ok is false when there is none left.
+func (d *parts) deal() (p part, ok bool) {
+	n := d.dealt.Add(1) - 1
+	if n >= d.total {
+		return part{}, false
+	}
+	count := uint64(len(d.ends))
+	first := n % count * d.size
+	return part{int(n % count), uint8(n/count) + 1, first, min(first+d.size, d.targets)}, true
+}
+
+// due is when a part may be begun; known is false while the attempt before is
+// not through with it.
+func (d *parts) due(p part) (at int64, known bool) {
+	if p.attempt == 1 {
+		return 0, true
+	}
+	e := &d.ends[p.number]
+	if e.attempts.Load() < uint32(p.attempt)-1 {
+		return 0, false
+	}
+	return e.at.Load() + d.interval, true
+}
+
+// through notes when all probes of a part were handed over.
+func (d *parts) through(p part, now int64) {
+	e := &d.ends[p.number]
+	e.at.Store(now)
+	e.attempts.Store(uint32(p.attempt))
+}
