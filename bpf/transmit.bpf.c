@@ -96,9 +96,16 @@ static __always_inline struct probe_ring *own_ring(void)
  * this batch: between batches the CPU receives, for much longer. */
 static __always_inline __u64 clock(struct probe_ring *r)
 {
+	struct siphash_state s;
+
 	if (!r->fresh || (r->interval && (r->now_ns - r->epoch_ns) << 8 < r->due) || r->hold_ns) {
 		r->now_ns = bpf_ktime_get_ns();
 		r->fresh = CLOCK_FRAMES;
+		probe_tag_begin(&s, key.k0, key.k1, r->now_ns);
+		r->tag[0] = s.v0;
+		r->tag[1] = s.v1;
+		r->tag[2] = s.v2;
+		r->tag[3] = s.v3;
 	}
 	r->fresh--;
 	return r->now_ns;
@@ -137,9 +144,10 @@ static __always_inline int is_due(struct probe_ring *r, __u64 now)
 	return 1;
 }
 
-static __always_inline void build(struct probe_frame *f, const struct probe_descriptor *p, __u64 now)
+static __always_inline void build(struct probe_frame *f, const struct probe_descriptor *p, const struct probe_ring *r)
 {
-	__u64 k0 = key.k0, k1 = key.k1, index_attempt = p->index_attempt, sum;
+	struct siphash_state s = { r->tag[0], r->tag[1], r->tag[2], r->tag[3] };
+	__u64 index_attempt = p->index_attempt, now = r->now_ns, sum;
 	__u32 target = p->target, cookie, tag;
 	__u16 id = (__u16)(index_attempt >> PROBE_ATTEMPT_BITS);
 
@@ -151,8 +159,8 @@ static __always_inline void build(struct probe_frame *f, const struct probe_desc
 	put(__u32, f->ip.daddr, target);
 	put(__u16, f->ip.check, ~checksum_fold(ip_sum + id + p->hop_limit + target));
 
-	cookie = cookie_v4(k0, k1, source, target);
-	tag = probe_tag(k0, k1, now, index_attempt);
+	cookie = cookie_v4(key.k0, key.k1, source, target);
+	tag = probe_tag_end(&s, index_attempt);
 	put(__u32, f->icmp.id_sequence, cookie);
 	put(__u64, f->payload.sent_ns, now);
 	put(__u64, f->payload.index_attempt, index_attempt);
@@ -214,7 +222,7 @@ int xsweep_transmit(struct xdp_md *ctx)
 	if (!is_due(r, now))
 		return rest(r);
 	p = again ? &r->again[r->again_taken & (AGAIN_SIZE - 1)] : &r->probes[n & (PROBE_RING_SIZE - 1)];
-	build(f, p, now);
+	build(f, p, r);
 	if (traced) {
 		r->pending[r->pushed++ & (PENDING_SIZE - 1)] = *p;
 		r->quiet = 0;

@@ -45,6 +45,7 @@ type TransmitProbeRing struct {
 	Turn        uint64
 	NowNs       uint64
 	Fresh       uint64
+	Tag         [4]uint64
 	HoldNs      uint64
 	Impatient   uint64
 	Refusal     uint64

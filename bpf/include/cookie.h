@@ -29,15 +29,26 @@ static __always_inline __u32 cookie_v4(__u64 k0, __u64 k1, __u32 source, __u32 t
 }
 
 /* The message is twice as long as the cookie's, so one key serves both: the
- * length is part of what SipHash hashes. */
+ * length is part of what SipHash hashes. Probes of one send time share the first
+ * half of the work. */
+static __always_inline void probe_tag_begin(struct siphash_state *s, __u64 k0, __u64 k1, __u64 sent_ns)
+{
+	siphash_init(s, k0, k1);
+	siphash_word(s, sent_ns);
+}
+
+static __always_inline __u32 probe_tag_end(struct siphash_state *s, __u64 index_attempt)
+{
+	siphash_word(s, index_attempt);
+	return (__u32)siphash_final(s, 16);
+}
+
 static __always_inline __u32 probe_tag(__u64 k0, __u64 k1, __u64 sent_ns, __u64 index_attempt)
 {
 	struct siphash_state s;
 
-	siphash_init(&s, k0, k1);
-	siphash_word(&s, sent_ns);
-	siphash_word(&s, index_attempt);
-	return (__u32)siphash_final(&s, 16);
+	probe_tag_begin(&s, k0, k1, sent_ns);
+	return probe_tag_end(&s, index_attempt);
 }
 
 #endif

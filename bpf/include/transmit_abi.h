@@ -60,6 +60,7 @@ struct probe_ring {
 	__u64 turn;      /* of the batch; user space sets it to 0 before it begins a run */
 	__u64 now_ns;    /* CLOCK_MONOTONIC, when last read */
 	__u64 fresh;     /* for how many frames it still holds */
+	__u64 tag[4];    /* struct siphash_state of a tag with that send time */
 	__u64 hold_ns;   /* CLOCK_MONOTONIC until when the device is left alone; 0: it is not */
 	__u64 impatient; /* 1: the device has refused the last probe that waited for it */
 	__u64 refusal;   /* errno that ended the trial */
