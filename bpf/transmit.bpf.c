@@ -272,6 +272,15 @@ static __always_inline struct transmit_counters *counters_of(const struct net_de
  * more: that is what ENOBUFS means. */
 #define ENOBUFS 105
 
+/* What a device says that takes no frames from programs: it has no such
+ * function, or its far end lacks what that needs. */
+#define ENXIO 6
+#define EOPNOTSUPP 95
+
+/* Values of trial. */
+#define TRIAL 1
+#define TRIAL_FIRST 2
+
 static __always_inline void refuse(struct probe_ring *r, struct transmit_counters *c, int err, int frames)
 {
 	c->refused[(err ? -err : ENOBUFS) & 255] += frames;
@@ -315,11 +324,12 @@ static __always_inline int try_again(struct probe_ring *r, const struct probe_de
 }
 
 /* A frame was refused for good. In a trial nothing is lost by that: another
- * transmitter will send it. */
+ * transmitter will send it. Nor does a device that takes no frames from programs
+ * at all, which not every kernel tells before, lose more than one. */
 static __always_inline void give_up(struct probe_ring *r, struct transmit_counters *c, const struct probe_descriptor *p,
 				    int err)
 {
-	if (r->trial && keep(r, p)) {
+	if ((r->trial == TRIAL || (r->trial == TRIAL_FIRST && (err == -EOPNOTSUPP || err == -ENXIO))) && keep(r, p)) {
 		r->refusal = err ? -err : ENOBUFS;
 		*(volatile __u64 *)&r->stopped = 1;
 		return;
@@ -340,13 +350,19 @@ int count_xmit(__u64 *args)
 
 	if (!c || !r || accepted < 0)
 		return 0;
+	if (drops < 0)
+		drops = 0;
+	/* A bulk of somebody else's live frames: ours never wait from one batch of
+	 * runs to the next, and nobody else's come in between. */
+	if ((__u64)accepted + drops > r->pushed - r->flushed)
+		return 0;
 	if (accepted > 0) {
 		c->accepted += accepted;
 		*(volatile __u64 *)&r->handed += accepted;
 		r->impatient = 0;
+		if (r->trial == TRIAL_FIRST)
+			r->trial = 0;
 	}
-	if (drops < 0)
-		drops = 0;
 	/* The first ones pending are the bulk, at most one is behind it. Should
 	 * that ever not be so, nothing may be sent twice: what is dropped then is
 	 * refused. */
@@ -382,7 +398,7 @@ int count_redirect_err(__u64 *args)
 	struct transmit_counters *c = counters_of(from, to);
 	struct probe_ring *r = own_ring();
 
-	if (!c || !r)
+	if (!c || !r || r->pushed == r->flushed) /* not ours */
 		return 0;
 	r->pushed--;
 	give_up(r, c, &r->pending[r->pushed & (PENDING_SIZE - 1)], err);

@@ -15,15 +15,21 @@ import (
 
 // onlineCPUs lists the numbers of the CPUs that are online, ascending. (The
 // possible ones can be far more, and each would get a ring.)
-func onlineCPUs() ([]int, error) {
-	const path = "/sys/devices/system/cpu/online"
+func onlineCPUs() ([]int, error) { return listCPUs("online") }
+
+// possibleCPUs lists the numbers of the CPUs that the kernel has made room for,
+// ascending: values of per-CPU maps stand in that order.
+func possibleCPUs() ([]int, error) { return listCPUs("possible") }
+
+func listCPUs(kind string) ([]int, error) {
+	path := "/sys/devices/system/cpu/" + kind
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("list the online CPUs: %w", err)
+		return nil, fmt.Errorf("list the %s CPUs: %w", kind, err)
 	}
 	cpus, err := parseCPUList(strings.TrimSpace(string(text)))
 	if err != nil {
-		return nil, fmt.Errorf("list the online CPUs: %s: %w", path, err)
+		return nil, fmt.Errorf("list the %s CPUs: %s: %w", kind, path, err)
 	}
 	return cpus, nil
 }

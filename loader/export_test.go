@@ -117,9 +117,6 @@ func (r *Reply) Maps() bpf.ReplyMaps { return r.objects.ReplyMaps }
 // LoadError is loadError.
 var LoadError = loadError
 
-// LoadTransmitUntraced is LoadTransmit on a kernel without the tracepoints.
-func LoadTransmitUntraced(c TransmitConfig) (*Transmit, error) { return loadTransmit(c, false) }
-
 // FreezeClock makes the loaded transmitter believe that it is always now,
 // CLOCK_MONOTONIC in nanoseconds. (What it calls the time is moved by EpochNs.)
 func (t *Transmit) FreezeClock(now int32) error {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -33,6 +34,9 @@ type TransmitConfig struct {
 	IPSum, ICMPSum uint64
 	// CPUs are the numbers of the CPUs that will send, each from one thread.
 	CPUs []int
+	// Untraced does without the tracepoints that tell what became of frames, as on
+	// kernels that lack them.
+	Untraced bool
 }
 
 // ProbeRing is the memory that a sending thread shares with the program; see
@@ -52,6 +56,8 @@ type Transmit struct {
 	stride  int
 	links   []link.Link
 	traced  bool
+
+	possible []int // CPUs, in the order of per-CPU values
 }
 
 // tracers are the programs that learn from the kernel what became of frames,
@@ -65,16 +71,12 @@ var tracers = map[string]string{
 // the kernel lacks the tracepoints that tell what became of frames, nothing is
 // counted, and Traced says so.
 func LoadTransmit(c TransmitConfig) (*Transmit, error) {
-	traced := true
+	traced := !c.Untraced
 	for point := range tracers {
 		if err := tryTracepoint(point); errors.Is(err, ebpf.ErrNotSupported) {
 			traced = false
 		}
 	}
-	return loadTransmit(c, traced)
-}
-
-func loadTransmit(c TransmitConfig, traced bool) (*Transmit, error) {
 	if !c.Source.Is4() || len(c.CPUs) == 0 {
 		return nil, errors.New("needs an IPv4 source and a CPU")
 	}
@@ -111,6 +113,9 @@ func loadTransmit(c TransmitConfig, traced bool) (*Transmit, error) {
 		}
 	}
 	t := &Transmit{traced: traced}
+	if t.possible, err = possibleCPUs(); err != nil {
+		return nil, err
+	}
 	if t.objects, err = ebpf.NewCollection(spec); err != nil {
 		return nil, loadError("transmitter", err)
 	}
@@ -190,11 +195,12 @@ func (t *Transmit) Traced() bool { return t.traced }
 // Counts is the account of the thread that sends on a CPU: frames are counted
 // where they are sent. It stays empty unless Traced.
 func (t *Transmit) Counts(cpu int) (TransmitCounts, error) {
-	cpus := make([]bpf.TransmitTransmitCounters, ebpf.MustPossibleCPU())
+	cpus := make([]bpf.TransmitTransmitCounters, len(t.possible))
 	if err := t.objects.Maps[bpf.TransmitMapSent].Lookup(uint32(0), &cpus); err != nil {
 		return TransmitCounts{}, fmt.Errorf("read its counters: %w", err)
 	}
-	return TransmitCounts{Accepted: cpus[cpu].Accepted, Refused: cpus[cpu].Refused}, nil
+	place := slices.Index(t.possible, cpu)
+	return TransmitCounts{Accepted: cpus[place].Accepted, Refused: cpus[place].Refused}, nil
 }
 
 // Close frees everything. No thread may be in Run.

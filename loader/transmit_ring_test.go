@@ -230,7 +230,10 @@ func TestTransmitUnconfirmed(t *testing.T) {
 // Where the kernel tells nothing, all is handed over at once, and unconfirmed.
 func TestTransmitUntraced(t *testing.T) {
 	random := randomProbe(t)
-	s := newProber(t, loader.LoadTransmitUntraced)
+	s := newProber(t, func(c loader.TransmitConfig) (*loader.Transmit, error) {
+		c.Untraced = true
+		return loader.LoadTransmit(c)
+	})
 	if s.Traced() {
 		t.Error("it says that it is traced")
 	}

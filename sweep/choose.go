@@ -45,7 +45,7 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 	if err != nil {
 		return err
 	}
-	queues := device.Queues.Transmit()
+	queues, asked := device.Queues.Transmit(), r.config.Threads
 	switch {
 	case r.config.Tx == TxXDP:
 		err := r.loadTransmitter(&device, key, template, queues)
@@ -73,10 +73,12 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 	default:
 		if err := r.loadTransmitter(&device, key, template, queues); err != nil {
 			why = fmt.Sprintf("xdp cannot be used: %v", err)
+			r.config.Threads = asked // packet needs more of them
 			break
 		}
 		if !r.kernel.Traced() {
 			why = "xdp cannot be relied on: the kernel lacks the tracepoints that tell what became of its frames"
+			r.config.Threads = asked
 			err := r.kernel.Close()
 			r.kernel = nil
 			if err != nil {
@@ -163,7 +165,7 @@ func (r *run) loadTransmitter(device *loader.Device, key [16]byte, template *pro
 	ipSum, icmpSum := template.Sums()
 	r.kernel, err = loader.LoadTransmit(loader.TransmitConfig{
 		Key: key, Device: device.Index, Source: r.route.Source, Header: [36]byte(template.Header()),
-		IPSum: ipSum, ICMPSum: icmpSum, CPUs: r.cpus,
+		IPSum: ipSum, ICMPSum: icmpSum, CPUs: r.cpus, Untraced: r.config.untraced,
 	})
 	return err
 }

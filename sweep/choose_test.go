@@ -166,17 +166,42 @@ func TestMonitorSetRate(t *testing.T) {
 // answered.
 func TestFilterDetached(t *testing.T) {
 	startLab(t, lab.Config{Live: 1})
-	c := long(t)
-	done := once(c.Monitor, 100, func() error { return detachXDP(t) })
+	for _, tx := range []Tx{TxPacket, TxXDP} {
+		c := long(t)
+		c.Tx = tx
+		done := once(c.Monitor, 100, func() error { return detachXDP(t) })
+		var kept keeper
+		s, err := Run(context.Background(), c, &kept)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if !errors.Is(err, ErrDetached) || !strings.Contains(err.Error(), lab.SenderDevice) {
+			t.Errorf("%s: error %v", tx, err)
+		}
+		cut(t, &s, &kept, "filter_detached")
+	}
+}
+
+// Where the kernel does not tell what became of xdp's frames, nothing is claimed:
+// they are unconfirmed, and the choice by itself is not xdp.
+func TestUntraced(t *testing.T) {
+	startLab(t, lab.Config{Live: 1})
 	var kept keeper
-	s, err := Run(context.Background(), c, &kept)
-	if err := <-done; err != nil {
+	s, err := Run(t.Context(), brief(Config{Targets: named(t, "240.0.0.0/22"), Tx: TxXDP, untraced: true}), &kept)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if !errors.Is(err, ErrDetached) || !strings.Contains(err.Error(), lab.SenderDevice) {
-		t.Errorf("error %v", err)
+	checkAccount(t, &s, &kept)
+	if p := s.Probes; p.Unconfirmed != 1024 || p.Handed != 1024 || p.Accepted != 0 || len(kept.records) != 1024 {
+		t.Errorf("probes %+v, %d records", p, len(kept.records))
 	}
-	cut(t, &s, &kept, "filter_detached")
+	if s.Devices[lab.SenderDevice].Unexplained != 0 {
+		t.Errorf("devices %+v", s.Devices)
+	}
+	s, _ = runSweep(t, Config{Targets: named(t, "240.0.0.0/14"), Rate: pace.Max, untraced: true})
+	if c := s.Transmitter; c.Used != TxPacket || !strings.Contains(c.Why, "tracepoints") {
+		t.Errorf("%+v", c)
+	}
 }
 
 // detachXDP takes this process's filter off lab0 as anybody with privileges

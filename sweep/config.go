@@ -96,6 +96,9 @@ type Config struct {
 	// RecordAll asks for records of every reply, not only a target's first.
 	RecordAll bool
 
+	// untraced is for tests: xdp does as on kernels without tracepoints.
+	untraced bool
+
 	// Monitor, if set, can be asked for the sweep's progress at any time.
 	Monitor *Monitor
 	// Notice, if set, is told in one line what the user should know before

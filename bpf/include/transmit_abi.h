@@ -44,7 +44,8 @@ struct probe_ring {
 	__u64 stopped;   /* not 0: send nothing more; the program sets it when a trial fails */
 	__u64 epoch_ns;  /* CLOCK_MONOTONIC that times count from */
 	__u64 idle;      /* changed: the next frame may be late, there was none */
-	__u64 trial;     /* not 0: a frame that is refused ends the sending and is kept in again */
+	__u64 trial;     /* 1: a frame that is refused ends the sending and is kept in again; 2: only
+			    by a device that takes none at all, which the first frame shows */
 	__u64 batch;     /* runs that the kernel makes in one go */
 	/* The programs write these. */
 	__u64 consumed;

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -197,10 +196,19 @@ func newDoctorInterface(d loader.Device) doctorInterface {
 	return i
 }
 
+// usableCPUs is how many CPUs a sweep could use; at least 1.
+func usableCPUs() int {
+	cpus, err := loader.UsableCPUs()
+	if err != nil {
+		return 1
+	}
+	return len(cpus)
+}
+
 // judgeXDP says whether the transmitter xdp can send through the device: what
 // the automatic choice finds out before it measures.
 func (i *doctorInterface) judgeXDP(d *loader.Device, features []loader.Feature) {
-	i.TxThreads = sweep.MostThreads(d.Queues.Transmit(), runtime.NumCPU())
+	i.TxThreads = sweep.MostThreads(d.Queues.Transmit(), usableCPUs())
 	x := &i.XDP
 	x.Transmit = "yes"
 	say := func(state, reason string) {

@@ -40,9 +40,42 @@ type auto struct {
 	asked   atomic.Uint64            // the rate that SetRate asked for; 0: none
 	current Transmitter
 	taken   uint64
-	round   int   // rounds: the contest is over
-	began   int64 // the present round; 0: not yet
-	before  uint64
+	round   int // rounds: the contest is over
+	trial   stretch
+}
+
+// stretch measures a rate while there is something to send.
+type stretch struct {
+	began, until int64  // of what is measured now; began is 0 between two pieces
+	from, to     uint64 // what was handed over by then
+	took         int64  // by the pieces before
+	handed       uint64 // in them
+}
+
+// begin begins a piece, unless one is under way.
+func (s *stretch) begin(now int64, handed uint64) {
+	if s.began == 0 {
+		s.began, s.from = now, handed
+		s.until, s.to = now, handed
+	}
+}
+
+// reach takes a reading, and says how long was measured in all.
+func (s *stretch) reach(now int64, handed uint64) int64 {
+	s.until, s.to = now, handed
+	return s.took + now - s.began
+}
+
+// pause ends a piece at its last reading.
+func (s *stretch) pause() {
+	s.took += s.until - s.began
+	s.handed += s.to - s.from
+	s.began, s.until, s.from, s.to = 0, 0, 0, 0
+}
+
+// rate is per second.
+func (s *stretch) rate() float64 {
+	return float64(s.handed+s.to-s.from) * float64(time.Second) / float64(s.took+s.until-s.began)
 }
 
 // NewAuto makes a transmitter that chooses, together with those of the other
@@ -77,8 +110,8 @@ func (a *auto) Send(probes []probe.Probe) (int, error) {
 }
 
 func (a *auto) send(probes []probe.Probe) (int, error) {
-	if a.round < rounds && a.began == 0 {
-		a.began, a.before = a.waiter.Now(), a.current.Handed()
+	if a.round < rounds {
+		a.trial.begin(a.waiter.Now(), a.current.Handed())
 	}
 	taken, err := a.current.Send(probes)
 	switch {
@@ -88,7 +121,7 @@ func (a *auto) send(probes []probe.Probe) (int, error) {
 		}
 		more, err := a.packet.Send(probes[taken:])
 		return taken + more, err
-	case err == nil && a.round < rounds && a.waiter.Now()-a.began >= trialTime:
+	case err == nil && a.round < rounds && a.trial.reach(a.waiter.Now(), a.current.Handed()) >= trialTime:
 		return taken, a.next()
 	}
 	return taken, err
@@ -110,8 +143,7 @@ func (a *auto) givenUp(err error) error {
 
 // next ends a round.
 func (a *auto) next() error {
-	rate := float64(a.current.Handed()-a.before) * float64(time.Second) / float64(a.waiter.Now()-a.began)
-	a.contest.report(a.round, rate, nil)
+	a.contest.report(a.round, a.trial.rate(), nil)
 	for {
 		choice, second := a.contest.outcome()
 		switch {
@@ -139,12 +171,13 @@ func (a *auto) tryXDP() error {
 	}
 	x.try(true)
 	a.xdp.Store(&x)
+	a.contest.opened()
 	if rate := a.asked.Load(); rate != 0 {
 		if err := x.SetRate(pace.Rate(rate)); err != nil {
 			return err
 		}
 	}
-	a.current, a.round, a.began = x, xdpRound, 0
+	a.current, a.round, a.trial = x, xdpRound, stretch{}
 	return nil
 }
 
@@ -192,7 +225,12 @@ func (a *auto) Drain() (left int, err error) {
 
 func (a *auto) Batch() int { return a.current.Batch() }
 
-func (a *auto) Idle() { a.current.Idle() }
+func (a *auto) Idle() {
+	if a.round < rounds {
+		a.trial.pause() // waiting says nothing about a way to send
+	}
+	a.current.Idle()
+}
 
 // each calls f with each transmitter that was used.
 func (a *auto) each(f func(Transmitter)) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -251,5 +252,42 @@ func TestAutoFallsBackOnRealDevices(t *testing.T) {
 	}
 	if got := txPackets(t) - before; got != uint64(len(probes)) {
 		t.Errorf("the device has sent %d of %d", got, len(probes))
+	}
+}
+
+// What is measured is sending: not the time in which there was nothing to send.
+func TestAutoIdle(t *testing.T) {
+	th := newThread(t)
+	var sent []uint64
+	packet := &scripted{waiter: th.waiter, sent: &sent, refuseAt: -1, each: 10_000} // 100k a second
+	var told []Choice
+	a := newAuto(packet, th.waiter, NewContest(1, 20_000, func(c Choice) { told = append(told, c) }), nil)
+	for n := 0; told == nil; n += 160 {
+		if taken, err := sendOn(a, numbered(n, 160)); taken != 160 || err != nil {
+			t.Fatal(taken, err)
+		}
+		th.waiter.Until(th.waiter.Now() + int64(20*time.Millisecond)) // 8k a second with it
+		a.Idle()
+	}
+	if told[0].Way != "packet" || told[0].Packet < 20_000 {
+		t.Errorf("%+v", told[0])
+	}
+}
+
+func TestStretch(t *testing.T) {
+	var s stretch
+	s.begin(1000, 50)
+	s.begin(2000, 60) // it is under way
+	if took := s.reach(3000, 70); took != 2000 {
+		t.Errorf("took %d", took)
+	}
+	s.pause()
+	s.pause()
+	s.begin(9000, 100)
+	if took := s.reach(10_000, 130); took != 3000 {
+		t.Errorf("took %d", took)
+	}
+	if want := 50.0 / 3000e-9; s.rate() != want {
+		t.Errorf("rate %v, want %v", s.rate(), want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -387,6 +388,29 @@ func TestConformSizes(t *testing.T) {
 			t.Errorf("beyond the MTU: counts (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// Not every kernel tells beforehand that a device takes no frames from programs:
+// the first frame does, and none is lost to it.
+func TestXDPUnableDevice(t *testing.T) {
+	labtest.Kernel(t)
+	startLab(t, lab.Config{Responder: lab.Kernel}) // neither GRO nor a program at the far end
+	th := newThread(t)
+	tx, err := openXDP(Config{
+		Device: lab.SenderDevice, Index: deviceIndex(t), Template: newTemplate(t, lab.SenderAddr.Netip(), true, probe.PayloadLen),
+		Pace: pace.Config{Rate: pace.Max}, Waiter: th.waiter,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Close()
+	handed, err := send(tx, numbered(0, 50_000))
+	if handed != 0 || !errors.Is(err, ErrDevice) || !strings.Contains(err.Error(), "--tx packet") {
+		t.Errorf("%d handed, %v", handed, err)
+	}
+	if diff := cmp.Diff(Counts{}, tx.Counts()); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
 }
 
 // raw alone reaches what has no link layer: the loopback device.

@@ -49,6 +49,7 @@ type Contest struct {
 	failure error // the first of a thread that could not send by xdp
 	choice  *Choice
 	second  bool // packet did not do: xdp is to be tried
+	xdp     bool // some thread sends by it
 }
 
 // NewContest begins a contest of so many threads that share a rate. chosen is
@@ -70,6 +71,13 @@ func (c *Contest) report(round int, rate float64, err error) {
 	c.judge()
 }
 
+// opened tells that a thread goes on by xdp.
+func (c *Contest) opened() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.xdp = true
+}
+
 // leave takes a thread out that has nothing more to send. It must have reported
 // on the rounds before this one.
 func (c *Contest) leave(round int) {
@@ -88,7 +96,7 @@ func (c *Contest) judge() {
 	case c.choice != nil:
 	case c.threads == 0:
 		way := "packet"
-		if c.second {
+		if c.xdp {
 			way = "xdp"
 		}
 		c.choose(way, "the sweep ended while it was tried")

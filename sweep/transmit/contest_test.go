@@ -16,13 +16,13 @@ func TestContest(t *testing.T) {
 		rate  float64
 		err   error
 	}
-	const leaves = -1
+	const leaves, opens = -1, -2
 	broken := errors.New("it is broken")
 	for _, tc := range []struct {
 		name    string
 		threads int
 		rate    pace.Rate
-		reports []report // of leaves: rate is the round
+		reports []report // of leaves: rate is the round; of opens: nothing more
 		way     string   // empty: nothing is chosen yet
 		second  bool     // xdp is to be tried
 		why     string
@@ -42,15 +42,19 @@ func TestContest(t *testing.T) {
 		{"one of two ends in the second round", 2, pace.Max,
 			[]report{{packetRound, 5e5, nil}, {packetRound, 5e5, nil}, {leaves, xdpRound, nil}, {xdpRound, 3e6, nil}}, "xdp", true, "faster"},
 		{"all end early", 2, pace.Max, []report{{leaves, packetRound, nil}, {leaves, packetRound, nil}}, "packet", false, "ended"},
-		{"all end in the second round", 1, pace.Max, []report{{packetRound, 1, nil}, {leaves, xdpRound, nil}}, "xdp", true, "ended"},
+		{"all end in the second round", 1, pace.Max, []report{{packetRound, 1, nil}, {opens, 0, nil}, {leaves, xdpRound, nil}}, "xdp", true, "ended"},
+		{"all end before xdp is opened", 1, pace.Max, []report{{packetRound, 1, nil}, {leaves, packetRound, nil}}, "packet", true, "ended"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var told []Choice
 			c := NewContest(tc.threads, tc.rate, func(c Choice) { told = append(told, c) })
 			for _, r := range tc.reports {
-				if r.round == leaves {
+				switch r.round {
+				case leaves:
 					c.leave(int(r.rate))
-				} else {
+				case opens:
+					c.opened()
+				default:
 					c.report(r.round, r.rate, r.err)
 				}
 			}

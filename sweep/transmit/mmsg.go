@@ -115,7 +115,7 @@ func (m *mmsg) SetRate(rate pace.Rate) error {
 func (m *mmsg) Send(probes []probe.Probe) (int, error) {
 	done := 0
 	for done < len(probes) {
-		n := min(len(probes)-done, len(m.frames))
+		n := min(len(probes)-done, m.pacer.Batch())
 		handed, err := m.sendBatch(probes[done : done+n])
 		m.handed.Add(uint64(handed))
 		done += handed

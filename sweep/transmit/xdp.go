@@ -19,8 +19,9 @@ import (
 )
 
 // xdpTurns is how many times the program runs in one call: setting one up
-// costs some 25 ms, so that it should last for minutes.
-const xdpTurns = 1 << 30
+// costs some 25 ms, so that it should last for minutes. (The kernel counts in 32
+// bits, by whole batches.)
+const xdpTurns = 1<<32 - 1024
 
 // xdpBatch is how many frames the kernel makes of one batch of runs. Where a
 // rate is kept, those that are under way count into the burst.
@@ -108,6 +109,7 @@ func newXDP(c Config, kernel program, ring *loader.ProbeRing, cpu, socket int) *
 	x.running = func() bool { return linkRunning(socket, c.Device) }
 	c.Template.Init(x.frame)
 	x.ring.EpochNs = uint64(c.Waiter.Now())
+	x.ring.Trial = firstFrames
 	x.Idle() // the first frame is never late
 	x.pace(c.Pace.Rate)
 	return x
@@ -218,11 +220,13 @@ func (x *xdp) consumed() uint64 { return atomic.LoadUint64(&x.ring.Consumed) }
 func (x *xdp) wait(now, probes uint64) error {
 	select {
 	case <-x.ended:
-		return x.err
+		if x.err != nil {
+			return x.err
+		}
 	default:
 	}
 	if atomic.LoadUint64(&x.ring.Stopped) != 0 {
-		return fmt.Errorf("transmitter xdp: %s: %w: %w", x.device, ErrRefused, unix.Errno(atomic.LoadUint64(&x.ring.Refusal)))
+		return x.refusal(unix.Errno(atomic.LoadUint64(&x.ring.Refusal)))
 	}
 	if !x.waiter.Until(x.waiter.Now() + x.seen.pause(x.waiter.Now(), now, probes)) {
 		return ErrStopped
@@ -232,6 +236,14 @@ func (x *xdp) wait(now, probes uint64) error {
 		return deviceError("xdp", x.device, unix.ENETDOWN)
 	}
 	return nil
+}
+
+// refusal is why the program has stopped by itself.
+func (x *xdp) refusal(errno unix.Errno) error {
+	if atomic.LoadUint64(&x.ring.Trial) == firstFrames {
+		return fmt.Errorf("%w: %s: transmitter xdp: it takes no frames from XDP programs: %w: use --tx packet", ErrDevice, x.device, errno)
+	}
+	return fmt.Errorf("transmitter xdp: %s: %w: %w", x.device, ErrRefused, errno)
 }
 
 // drained foresees how fast a ring empties.
@@ -274,10 +286,17 @@ func (x *xdp) Drain() (left int, err error) {
 	return int(x.produced - x.Handed()), err
 }
 
+// Values of a ring's Trial.
+const (
+	noTrial = iota
+	trial
+	firstFrames
+)
+
 func (x *xdp) try(on bool) {
-	value := uint64(0)
+	value := uint64(noTrial)
 	if on {
-		value = 1
+		value = trial
 	}
 	atomic.StoreUint64(&x.ring.Trial, value)
 }
@@ -318,7 +337,7 @@ func (x *xdp) run() {
 		atomic.StoreUint64(&x.ring.Batch, uint64(batch))
 		// A signal may be the one that halt sends, or anybody's.
 		if err := x.kernel.Run(x.frame, xdpTurns, batch); err != nil && !errors.Is(err, unix.EINTR) {
-			x.err = fmt.Errorf("%w: transmitter xdp: run its program: %w", ErrDevice, err)
+			x.err = fmt.Errorf("%w: transmitter xdp: run its program: %w: --tx packet does without", ErrDevice, err)
 			return
 		}
 	}

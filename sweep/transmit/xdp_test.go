@@ -284,6 +284,34 @@ func TestXDPTrial(t *testing.T) {
 	}
 }
 
+// The program stops by itself when a trial fails. Should a signal take its thread
+// out of the kernel before the feeder has looked, that must still be heard.
+func TestXDPTrialInterrupted(t *testing.T) {
+	for _, n := range []int{5000, int(ringSize) + 200} { // in Drain, in Send
+		x, p := newPlayer(t, pace.Config{Rate: pace.Max}, 0)
+		p.step = func(uint64) error {
+			p.enter()
+			if atomic.LoadUint64(&p.ring.Produced) == 0 {
+				return nil
+			}
+			p.ring.Refusal = uint64(unix.EOPNOTSUPP)
+			atomic.StoreUint64(&p.ring.Stopped, 1)
+			return unix.EINTR
+		}
+		x.try(true)
+		start(t, x)
+		x.running = func() bool { <-x.ended; return true }
+		taken, err := x.Send(numbered(0, n))
+		if err == nil {
+			<-x.ended
+			_, err = x.Drain()
+		}
+		if !errors.Is(err, ErrRefused) || !errors.Is(err, unix.EOPNOTSUPP) {
+			t.Errorf("%d taken, error %v", taken, err)
+		}
+	}
+}
+
 // Sending takes no memory.
 func TestXDPSendNoAllocs(t *testing.T) {
 	x, _ := newPlayer(t, pace.Config{Rate: pace.Max}, 0)
