@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math/bits"
 	"net/netip"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -24,6 +25,9 @@ const ringBudget = 32 << 20
 // minRing is the least a CPU's ring has, in bytes, however many CPUs share
 // the budget.
 const minRing = 64 << 10
+
+// RecordBytes is what a record takes of a ring, header included.
+const RecordBytes = int(unsafe.Sizeof(bpf.ReplyRecord{})) + 8
 
 // MaxMessageLen is the longest ICMP message that the filter can judge, in
 // bytes: CHECKSUM_MAX_LENGTH of bpf/include/checksum.h.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf/ringbuf"
 
+	"xsweep/loader"
 	"xsweep/sweep/pace"
 	"xsweep/sweep/reply"
 	"xsweep/sweep/sink"
@@ -18,9 +19,7 @@ import (
 
 const (
 	// collectEvery is how long a record waits in its ring at most before it is
-	// read, if not so many wait that the filter wakes us sooner. Each look costs
-	// more than itself: the runtime's monitor is wide awake for some milliseconds
-	// after a system call of more than ten.
+	// read, if not so many wait that the filter wakes us sooner.
 	collectEvery = 100 * time.Millisecond
 	// collectBatch is how many records a sink gets at once at most.
 	collectBatch = 4096
@@ -41,13 +40,43 @@ type collector struct {
 
 	lost    atomic.Uint64 // records that could not be read
 	readers sync.WaitGroup
+	few     pace.Rate     // of probes, up to which readers need not hear the filter
+	awake   chan struct{} // closed when they must
+	rouse   sync.Once
 }
 
-func (c *collector) start(rings []*ringbuf.Reader) {
+func (c *collector) start(rings []*ringbuf.Reader, rate pace.Rate) {
+	c.few, c.awake = fewFor(rings), make(chan struct{})
+	c.setRate(rate)
 	for _, ring := range rings {
 		c.readers.Add(1)
 		go c.read(ring)
 	}
+}
+
+// fewFor is the rate of probes up to which a ring has room for four times the
+// answers of the time between two looks, should all come by the same CPU. Up to
+// it readers wait outside the kernel: after a system call of more than ten
+// milliseconds the runtime's monitor is wide awake for some, which costs more
+// than all the looking.
+func fewFor(rings []*ringbuf.Reader) pace.Rate {
+	if len(rings) == 0 {
+		return 0
+	}
+	return pace.Rate(rings[0].BufferSize() / loader.RecordBytes / 4 * int(time.Second/collectEvery))
+}
+
+// setRate tells that probes are sent at a rate from now on.
+func (c *collector) setRate(rate pace.Rate) {
+	if rate > c.few {
+		c.rouse.Do(func() { close(c.awake) })
+	}
+}
+
+// stop waits for the readers. Their rings are flushed or closed.
+func (c *collector) stop() {
+	c.setRate(pace.Max)
+	c.readers.Wait()
 }
 
 // finish hands over what is still in the rings and waits for the readers.
@@ -57,7 +86,7 @@ func (c *collector) finish(rings []*ringbuf.Reader) {
 		// Fails only if the reader has ended by itself.
 		_ = ring.Flush()
 	}
-	c.readers.Wait()
+	c.stop()
 }
 
 func (c *collector) read(ring *ringbuf.Reader) {
@@ -65,7 +94,9 @@ func (c *collector) read(ring *ringbuf.Reader) {
 	batch := make([]reply.Record, 0, collectBatch)
 	var raw ringbuf.Record
 	var wallOffset int64
-	ring.SetDeadline(time.Now().Add(collectEvery))
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	ring.SetDeadline(time.Now())
 	for {
 		err := ring.ReadInto(&raw)
 		switch {
@@ -83,7 +114,13 @@ func (c *collector) read(ring *ringbuf.Reader) {
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			batch = c.emit(batch)
-			ring.SetDeadline(time.Now().Add(collectEvery))
+			pause.Reset(collectEvery)
+			select {
+			case <-pause.C:
+				ring.SetDeadline(time.Now())
+			case <-c.awake:
+				ring.SetDeadline(time.Now().Add(collectEvery))
+			}
 		default: // flushed at the end, or closed
 			c.emit(batch)
 			return

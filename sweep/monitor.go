@@ -68,6 +68,7 @@ func (m *Monitor) SetRate(rate pace.Rate) error {
 	if m.run == nil || m.run.phase != Sending {
 		return ErrNotSending
 	}
+	m.run.collector.setRate(rate)
 	var errs []error
 	for _, s := range m.run.senders {
 		if s.open.Load() {

@@ -142,7 +142,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		limit: r.config.MaxResults, full: r.enough,
 		fail: r.fail,
 	}
-	r.collector.start(r.filter.Rings())
+	r.collector.start(r.filter.Rings(), r.config.Rate)
 	if r.before, err = route.ReadCounters(r.route.Interface.Index); err != nil {
 		return err
 	}
@@ -378,7 +378,7 @@ func (r *run) close() {
 	if r.filter != nil {
 		_ = r.filter.Close()
 		if r.collector != nil {
-			r.collector.readers.Wait()
+			r.collector.stop()
 		}
 	}
 	if r.stop != nil {

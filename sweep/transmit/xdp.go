@@ -27,7 +27,7 @@ const xdpTurns = 1<<32 - 1024
 // rate is kept, those that are under way count into the burst.
 const (
 	xdpBatch      = 64
-	xdpPacedBatch = pace.Burst / 4
+	xdpPacedBatch = pace.Burst / 2
 )
 
 // How long the feeder sleeps at least and at most while the ring empties. Each
