@@ -62,7 +62,7 @@ lint-c:
 # The performance page, from one run; see docs/measuring.md. Measure on a quiet
 # machine: it takes about eight minutes.
 bench: build
-	$(GO) build -trimpath -o bin/bench ./internal/bench
+	$(GO) build -trimpath -buildvcs=auto -o bin/bench ./internal/bench
 	$(ROOT) bin/bench -xsweep $(BIN) -json docs/performance.json -page docs/performance.md -readme README.md
 
 install: build

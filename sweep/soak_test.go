@@ -51,7 +51,7 @@ func (k *tally) Close() error { return nil }
 // this machine lose nothing (of 4 million and its halves), finds exactly who is
 // there. At any rate, whom it does not find is just whose answer the link lost.
 func TestSoak(t *testing.T) {
-	lasts := 2 * time.Second
+	lasts := 30 * time.Second
 	if text := os.Getenv(soakEnv); text != "" {
 		var err error
 		if lasts, err = time.ParseDuration(text); err != nil || lasts <= 0 {

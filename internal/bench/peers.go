@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"strings"
 
 	"xsweep/internal/lab"
 	"xsweep/sweep"
@@ -64,8 +65,10 @@ func (b *bench) peers() ([]row, error) {
 	return rows, nil
 }
 
-// peer measures one tool: first which setting does best, then that setting by
-// turns with xsweep.
+// peer measures one tool: first which rate does best with each number of
+// senders, then those settings by turns with xsweep. What counts in a round is
+// the best of them in that round, so that a poor moment of the machine while
+// they were sought does not count against the tool.
 func (b *bench) peer(t peerTool, path string) ([]row, error) {
 	version, err := t.version(b.ctx, path)
 	if err != nil {
@@ -73,15 +76,22 @@ func (b *bench) peer(t peerTool, path string) ([]row, error) {
 	}
 	var theirs, recall, ours, faults series
 	err = inLab(tenthLive, func(l *lab.Lab) error {
-		best, err := bestSetting(t.senders, func(s setting) (peerResult, error) { return b.runPeer(l, t, path, s) })
-		if err != nil {
-			return err
-		}
-		for range t.rounds {
-			r, err := b.runPeer(l, t, path, best.setting)
+		run := func(s setting) (peerResult, error) { return b.runPeer(l, t, path, s) }
+		var settings []setting
+		for _, n := range t.senders {
+			best, err := bestSetting(n, run)
 			if err != nil {
 				return err
 			}
+			settings = append(settings, best.setting)
+		}
+		best := map[setting]int{}
+		for range t.rounds {
+			r, err := bestOf(settings, run)
+			if err != nil {
+				return err
+			}
+			best[r.setting]++
 			theirs, recall = append(theirs, r.rate), append(recall, r.recall())
 			s, v, err := b.sweepToFile(range4M, sweep.Config{Rate: pace.Max, Tx: sweep.TxXDP, Threads: b.threads()}, tenthLive)
 			if err != nil {
@@ -89,7 +99,11 @@ func (b *bench) peer(t peerTool, path string) ([]row, error) {
 			}
 			ours, faults = append(ours, s.Rate.Mean), append(faults, v.faults())
 		}
-		b.note("%s %s on %s does best with %s. When that was found out: %s.", t.name, version, t.targets, best.setting, best.verdict())
+		var wins []string
+		for _, s := range settings {
+			wins = append(wins, fmt.Sprintf("%s best in %d", s, best[s]))
+		}
+		b.note("%s %s on %s, in %d rounds: %s.", t.name, version, t.targets, t.rounds, strings.Join(wins, "; "))
 		return nil
 	})
 	if err != nil {
@@ -112,10 +126,6 @@ type trial struct {
 	peerResult
 }
 
-func (t trial) verdict() string {
-	return fmt.Sprintf("%s/s, %s of live hosts found, %d twice, %d untrue", short(t.rate), withUnit(t.recall(), "%"), t.twice, t.untrue)
-}
-
 // betterThan prefers what finds every host, then what is faster; where neither
 // finds every host, what finds more.
 func (t trial) betterThan(o trial) bool {
@@ -128,24 +138,37 @@ func (t trial) betterThan(o trial) bool {
 	return t.recall() > o.recall()
 }
 
-// bestSetting tries each number of senders without a rate limit, and lower
-// rates as long as hosts are missed.
-func bestSetting(senders []int, run func(setting) (peerResult, error)) (trial, error) {
+// bestSetting tries a number of senders without a rate limit, and lower rates as
+// long as hosts are missed.
+func bestSetting(senders int, run func(setting) (peerResult, error)) (trial, error) {
 	var best trial
-	for k, n := range senders {
-		s := setting{senders: n}
-		for step := range peerSteps {
-			r, err := run(s)
-			if err != nil {
-				return trial{}, fmt.Errorf("%v: %w", s, err)
-			}
-			if tried := (trial{s, r}); k+step == 0 || tried.betterThan(best) {
-				best = tried
-			}
-			if r.missed == 0 {
-				break
-			}
-			s.rate = int(r.rate * peerStep)
+	s := setting{senders: senders}
+	for step := range peerSteps {
+		r, err := run(s)
+		if err != nil {
+			return trial{}, fmt.Errorf("%v: %w", s, err)
+		}
+		if tried := (trial{s, r}); step == 0 || tried.betterThan(best) {
+			best = tried
+		}
+		if r.missed == 0 {
+			break
+		}
+		s.rate = int(r.rate * peerStep)
+	}
+	return best, nil
+}
+
+// bestOf tries each of the settings once.
+func bestOf(settings []setting, run func(setting) (peerResult, error)) (trial, error) {
+	var best trial
+	for k, s := range settings {
+		r, err := run(s)
+		if err != nil {
+			return trial{}, fmt.Errorf("%v: %w", s, err)
+		}
+		if tried := (trial{s, r}); k == 0 || tried.betterThan(best) {
+			best = tried
 		}
 	}
 	return best, nil

@@ -20,21 +20,20 @@ func TestBestSetting(t *testing.T) {
 	const live = 100
 	for _, tt := range []struct {
 		name    string
-		senders []int
+		senders int
 		// missed tells how many hosts are missed at a rate of so many senders;
 		// without a limit, a sender does 1000.
 		missed func(senders int, rate float64) uint64
 		want   setting
 	}{
-		{"nothing missed", []int{1, 2}, func(int, float64) uint64 { return 0 }, setting{senders: 2}},
-		{"two senders lose", []int{1, 2}, func(senders int, _ float64) uint64 { return uint64(senders - 1) }, setting{senders: 1}},
-		{"slower finds all", []int{1}, func(_ int, rate float64) uint64 {
+		{"nothing missed", 2, func(int, float64) uint64 { return 0 }, setting{senders: 2}},
+		{"slower finds all", 1, func(_ int, rate float64) uint64 {
 			if rate > 900 {
 				return 1
 			}
 			return 0
 		}, setting{1, 800}},
-		{"never all", []int{1}, func(_ int, rate float64) uint64 { return uint64(rate / 100) }, setting{1, 512}},
+		{"never all", 1, func(_ int, rate float64) uint64 { return uint64(rate / 100) }, setting{1, 512}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := bestSetting(tt.senders, func(s setting) (peerResult, error) {
@@ -50,7 +49,26 @@ func TestBestSetting(t *testing.T) {
 		})
 	}
 	broken := errors.New("broken")
-	if _, err := bestSetting([]int{1}, func(setting) (peerResult, error) { return peerResult{}, broken }); !errors.Is(err, broken) {
+	if _, err := bestSetting(1, func(setting) (peerResult, error) { return peerResult{}, broken }); !errors.Is(err, broken) {
+		t.Errorf("error %v, want that of the tool", err)
+	}
+}
+
+// In a round the best setting is the fastest that finds all.
+func TestBestOf(t *testing.T) {
+	settings := []setting{{senders: 1}, {senders: 2}, {senders: 3}}
+	got, err := bestOf(settings, func(s setting) (peerResult, error) {
+		r := peerResult{rate: float64(s.senders) * 1000, verdict: verdict{live: 10}}
+		if s.senders == 3 {
+			r.missed = 1
+		}
+		return r, nil
+	})
+	if err != nil || got.setting != settings[1] {
+		t.Errorf("best is %v, error %v", got.setting, err)
+	}
+	broken := errors.New("broken")
+	if _, err := bestOf(settings, func(setting) (peerResult, error) { return peerResult{}, broken }); !errors.Is(err, broken) {
 		t.Errorf("error %v, want that of the tool", err)
 	}
 }
