@@ -34,19 +34,33 @@ type Record struct {
 	Duplicate bool
 	// Size is the length of the ICMP message in bytes.
 	Size uint16
-	// RTT is the round-trip time, RTTUnknown where it is unknown.
+	// RTT is the round-trip time, RTTUnknown where it is unknown. That of a
+	// timestamp reply is of whole milliseconds.
 	RTT time.Duration
+
+	// QuotedTTL is the hop limit that the probe had left where an error message
+	// was made, as that quotes it. Only errors have one.
+	QuotedTTL uint8
+	// MTU is that of the next hop, in bytes, as a "fragmentation needed" tells it
+	// (RFC 1191); 0 where none is told.
+	MTU uint16
+	// Gateway is the one that a redirect names, and invalid for all others.
+	Gateway netip.Addr
+	// Pointer is the octet of the probe that a parameter problem points at. Only
+	// those have one.
+	Pointer uint8
+	// Mask is what an address mask reply tells, and invalid for all others.
+	Mask netip.Addr
+	// ClockOffset is how far the clock of who sent a timestamp reply is ahead of
+	// this machine's, in whole milliseconds, within half a day; OffsetUnknown
+	// where it is not told, or not in milliseconds since midnight UT.
+	ClockOffset time.Duration
+	// Extensions is what the router attached that sent an error; nil if nothing.
+	Extensions *Extensions
 }
 
-// Kind is what a reply says.
-type Kind uint8
-
-// The kinds.
-const (
-	EchoReply Kind = iota
-)
-
-func (k Kind) String() string { return "echo-reply" }
+// OffsetUnknown stands for the offset of a clock that is not known.
+const OffsetUnknown = time.Duration(math.MinInt64)
 
 // RecordLen is the length in bytes of a record as it leaves the filter:
 // struct record of bpf/include/reply_abi.h.
@@ -80,11 +94,11 @@ func (r *Record) Decode(raw []byte, wallOffset int64) error {
 		rtt = time.Duration(ns)
 	}
 	*r = Record{
-		Time:      time.Unix(0, int64(binary.LittleEndian.Uint64(raw))+wallOffset).UTC(),
-		RTT:       rtt,
-		Addr:      address(raw[16:]),
-		From:      address(raw[20:]),
-		Kind:      EchoReply,
+		Time: time.Unix(0, int64(binary.LittleEndian.Uint64(raw))+wallOffset).UTC(),
+		RTT:  rtt,
+		Addr: address(raw[16:]),
+		From: address(raw[20:]),
+		Kind: EchoReply, ClockOffset: OffsetUnknown,
 		Size:      binary.LittleEndian.Uint16(raw[24:]),
 		TTL:       raw[26],
 		Type:      raw[27],
