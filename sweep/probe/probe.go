@@ -2,16 +2,6 @@
 
 package probe
 
-// Kind is what a probe asks.
-type Kind uint8
-
-// Echo is the echo request (RFC 792).
-const Echo Kind = 0
-
-func (k Kind) String() string {
-	return "echo"
-}
-
 // MaxIndex is the largest index that a probe can carry.
 const MaxIndex = 1<<(64-attemptBits) - 1
 
