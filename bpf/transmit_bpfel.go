@@ -69,6 +69,7 @@ type TransmitTransmitCounters struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	TransmitMapDevices           = "devices"
 	TransmitMapRings             = "rings"
 	TransmitMapSent              = "sent"
 	TransmitProgCountRedirectErr = "count_redirect_err"
@@ -136,8 +137,9 @@ type TransmitProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TransmitMapSpecs struct {
-	Rings *ebpf.MapSpec `ebpf:"rings"`
-	Sent  *ebpf.MapSpec `ebpf:"sent"`
+	Devices *ebpf.MapSpec `ebpf:"devices"`
+	Rings   *ebpf.MapSpec `ebpf:"rings"`
+	Sent    *ebpf.MapSpec `ebpf:"sent"`
 }
 
 // TransmitVariableSpecs contains global variables before they are loaded into the kernel.
@@ -175,12 +177,14 @@ func (o *TransmitObjects) Close() error {
 //
 // It can be passed to LoadTransmitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TransmitMaps struct {
-	Rings *ebpf.Map `ebpf:"rings"`
-	Sent  *ebpf.Map `ebpf:"sent"`
+	Devices *ebpf.Map `ebpf:"devices"`
+	Rings   *ebpf.Map `ebpf:"rings"`
+	Sent    *ebpf.Map `ebpf:"sent"`
 }
 
 func (m *TransmitMaps) Close() error {
 	return _TransmitClose(
+		m.Devices,
 		m.Rings,
 		m.Sent,
 	)

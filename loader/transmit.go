@@ -123,6 +123,10 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 		t.Close()
 		return nil, err
 	}
+	if err := t.objects.Maps[bpf.TransmitMapDevices].Put(uint32(c.Device), uint32(c.Device)); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("name it the device with index %d: %w", c.Device, err)
+	}
 	if !traced {
 		return t, nil
 	}
