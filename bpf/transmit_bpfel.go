@@ -19,7 +19,8 @@ type TransmitProbeDescriptor struct {
 	Target       uint32
 	HopLimit     uint8
 	Tries        uint8
-	Reserved     [2]uint8
+	Kind         uint8
+	Reserved     uint8
 }
 
 type TransmitProbeRing struct {
@@ -46,6 +47,7 @@ type TransmitProbeRing struct {
 	NowNs       uint64
 	Fresh       uint64
 	Tag         [4]uint64
+	Originate   uint64
 	HoldNs      uint64
 	Impatient   uint64
 	Refusal     uint64
@@ -57,6 +59,16 @@ type TransmitProbeRing struct {
 	Pending     [32]TransmitProbeDescriptor
 	Again       [64]TransmitProbeDescriptor
 	Probes      [16384]TransmitProbeDescriptor
+}
+
+type TransmitProbeShape struct {
+	_        structs.HostLayout
+	IpSum    uint64
+	IcmpSum  uint64
+	Header   [9]uint32
+	Data     [5]uint32
+	Length   uint32
+	Reserved uint32
 }
 
 type TransmitTransmitCounters struct {
@@ -77,13 +89,15 @@ const (
 	TransmitProgXsweepTransmit   = "xsweep_transmit"
 	TransmitVarAbiDescriptor     = "abi_descriptor"
 	TransmitVarDevice            = "device"
-	TransmitVarHeader            = "header"
-	TransmitVarIcmpSum           = "icmp_sum"
-	TransmitVarIpSum             = "ip_sum"
 	TransmitVarKey               = "key"
+	TransmitVarKinds             = "kinds"
+	TransmitVarLength            = "length"
 	TransmitVarNetns             = "netns"
+	TransmitVarShapes            = "shapes"
 	TransmitVarSource            = "source"
+	TransmitVarTagged            = "tagged"
 	TransmitVarTraced            = "traced"
+	TransmitVarUtOffset          = "ut_offset"
 )
 
 // LoadTransmit returns the embedded CollectionSpec for Transmit.
@@ -148,13 +162,15 @@ type TransmitMapSpecs struct {
 type TransmitVariableSpecs struct {
 	AbiDescriptor *ebpf.VariableSpec `ebpf:"abi_descriptor"`
 	Device        *ebpf.VariableSpec `ebpf:"device"`
-	Header        *ebpf.VariableSpec `ebpf:"header"`
-	IcmpSum       *ebpf.VariableSpec `ebpf:"icmp_sum"`
-	IpSum         *ebpf.VariableSpec `ebpf:"ip_sum"`
 	Key           *ebpf.VariableSpec `ebpf:"key"`
+	Kinds         *ebpf.VariableSpec `ebpf:"kinds"`
+	Length        *ebpf.VariableSpec `ebpf:"length"`
 	Netns         *ebpf.VariableSpec `ebpf:"netns"`
+	Shapes        *ebpf.VariableSpec `ebpf:"shapes"`
 	Source        *ebpf.VariableSpec `ebpf:"source"`
+	Tagged        *ebpf.VariableSpec `ebpf:"tagged"`
 	Traced        *ebpf.VariableSpec `ebpf:"traced"`
+	UtOffset      *ebpf.VariableSpec `ebpf:"ut_offset"`
 }
 
 // TransmitObjects contains all objects after they have been loaded into the kernel.
@@ -196,13 +212,15 @@ func (m *TransmitMaps) Close() error {
 type TransmitVariables struct {
 	AbiDescriptor *ebpf.Variable `ebpf:"abi_descriptor"`
 	Device        *ebpf.Variable `ebpf:"device"`
-	Header        *ebpf.Variable `ebpf:"header"`
-	IcmpSum       *ebpf.Variable `ebpf:"icmp_sum"`
-	IpSum         *ebpf.Variable `ebpf:"ip_sum"`
 	Key           *ebpf.Variable `ebpf:"key"`
+	Kinds         *ebpf.Variable `ebpf:"kinds"`
+	Length        *ebpf.Variable `ebpf:"length"`
 	Netns         *ebpf.Variable `ebpf:"netns"`
+	Shapes        *ebpf.Variable `ebpf:"shapes"`
 	Source        *ebpf.Variable `ebpf:"source"`
+	Tagged        *ebpf.Variable `ebpf:"tagged"`
 	Traced        *ebpf.Variable `ebpf:"traced"`
+	UtOffset      *ebpf.Variable `ebpf:"ut_offset"`
 }
 
 // TransmitPrograms contains all programs after they have been loaded into the kernel.

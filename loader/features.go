@@ -249,10 +249,11 @@ func tryBTF() error {
 
 func tryReplyFilter() error {
 	r, err := LoadReply(ReplyConfig{
-		Source:     netip.AddrFrom4([4]byte{127, 0, 0, 1}),
-		Targets:    func(yield func(lo, hi uint32) bool) { yield(0x7f000001, 0x7f000001) },
-		Attempts:   1,
-		MessageLen: 64,
+		Source:      netip.AddrFrom4([4]byte{127, 0, 0, 1}),
+		Targets:     func(yield func(lo, hi uint32) bool) { yield(0x7f000001, 0x7f000001) },
+		Attempts:    1,
+		Probes:      []ProbeShape{{8, 64}, {13, 20}, {17, 12}},
+		RecordFirst: true, RecordErrors: true,
 	})
 	if err != nil {
 		return err

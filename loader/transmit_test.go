@@ -18,6 +18,7 @@ import (
 	"xsweep/internal/testrand"
 	"xsweep/loader"
 	"xsweep/sweep/probe"
+	"xsweep/sweep/transmit"
 )
 
 // What the program in the kernel writes is what Go writes, to the byte, however
@@ -38,25 +39,24 @@ func TestTransmitBuildsWhatGoBuilds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ip, icmp := template.Sums()
-	transmit, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: key, Device: 1, Source: source, Header: [36]byte(template.Header()), IPSum: ip, ICMPSum: icmp, CPUs: cpus,
+	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
+		Key: key, Device: 1, Source: source, Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(), CPUs: cpus,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer transmit.Close()
+	defer kernel.Close()
 	runtime.LockOSThread() // and not unlocked: the thread stays pinned
 	var one unix.CPUSet
 	one.Set(cpus[0])
 	if err := unix.SchedSetaffinity(0, &one); err != nil {
 		t.Fatal(err)
 	}
-	ring := transmit.Ring(cpus[0])
+	ring := kernel.Ring(cpus[0])
 	run := func(frame []byte) (uint32, []byte) {
 		t.Helper()
 		out := make([]byte, len(frame))
-		action, err := transmit.Program().Run(&ebpf.RunOptions{Data: frame, DataOut: out})
+		action, err := kernel.Program().Run(&ebpf.RunOptions{Data: frame, DataOut: out})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,11 +67,11 @@ func TestTransmitBuildsWhatGoBuilds(t *testing.T) {
 		redirect = 4
 		sentAt   = 14 + 20 + 8
 	)
-	frame := make([]byte, template.Len())
+	frame := make([]byte, template.Len(probe.Echo))
 	if action, _ := run(frame); action != drop {
 		t.Errorf("with an empty ring: action %d, want %d", action, drop)
 	}
-	want := make([]byte, template.Len())
+	want := make([]byte, template.Len(probe.Echo))
 	// More than fit into the ring, so that it wraps.
 	for n := range uint64(loader.ProbeRingSize + 100) {
 		p := probe.Probe{
@@ -86,9 +86,9 @@ func TestTransmitBuildsWhatGoBuilds(t *testing.T) {
 			frame[i] = byte(r.Uint32())
 		}
 		action, got := run(frame)
-		template.Init(want)
+		template.Init(want, probe.Echo)
 		template.Address(want, p)
-		template.Stamp(want, binary.LittleEndian.Uint64(got[sentAt:]))
+		template.Stamp(want, probe.Echo, binary.LittleEndian.Uint64(got[sentAt:]))
 		if action != redirect || !bytes.Equal(got, want) || ring.Consumed != n+1 {
 			t.Fatalf("probe %d, %+v: action %d, %d consumed\n% x, want\n% x", n, p, action, ring.Consumed, got, want)
 		}

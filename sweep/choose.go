@@ -162,10 +162,9 @@ func (r *run) loadTransmitter(device *loader.Device, key [16]byte, template *pro
 		return fmt.Errorf("%d threads, %d CPUs: %w", r.config.Threads, len(cpus), errTooFewCPUs)
 	}
 	r.cpus = loader.SpreadCPUs(cpus, queues, r.config.Threads)
-	ipSum, icmpSum := template.Sums()
 	r.kernel, err = loader.LoadTransmit(loader.TransmitConfig{
-		Key: key, Device: device.Index, Source: r.route.Source, Header: [36]byte(template.Header()),
-		IPSum: ipSum, ICMPSum: icmpSum, CPUs: r.cpus, Untraced: r.config.untraced,
+		Key: key, Device: device.Index, Source: r.route.Source, Shapes: transmit.KernelShapes(template),
+		Tagged: template.Tagged(), UTOffset: template.UTOffset(), CPUs: r.cpus, Untraced: r.config.untraced,
 	})
 	return err
 }

@@ -226,10 +226,9 @@ func TestAutoFallsBackOnRealDevices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ip, icmp := c.Template.Sums()
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Header: [36]byte(c.Template.Header()),
-		IPSum: ip, ICMPSum: icmp, CPUs: cpus[:1],
+		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Shapes: KernelShapes(c.Template), Tagged: c.Template.Tagged(), UTOffset: c.Template.UTOffset(),
+		CPUs: cpus[:1],
 	})
 	if err != nil {
 		t.Fatal(err)
