@@ -96,9 +96,8 @@ const (
 // that it too ends as ErrExtensionMalformed and is counted.
 //
 // Without a length attribute a structure behind exactly 128 bytes is taken too,
-// as routers from before RFC 4884 send it, but only with the right version and a
-// checksum that is there and right (sections 5.2 and 5.5): everything else is
-// simply a long quote.
+// as routers from before RFC 4884 send it, but only with the right version and the
+// right checksum (sections 5.2 and 5.5): everything else is simply a long quote.
 func FindExtensions(message []byte) (ext []byte, ok bool) {
 	if len(message) < icmpHeaderLen {
 		return nil, false
@@ -129,7 +128,7 @@ func findUnannounced(message []byte) (ext []byte, ok bool) {
 		return nil, false
 	}
 	ext = message[start:]
-	if ext[0]>>4 != extensionVersion || binary.BigEndian.Uint16(ext[2:]) == 0 || !checksumRight(ext) {
+	if ext[0]>>4 != extensionVersion || !checksumRight(ext) {
 		return nil, false
 	}
 	return ext, true

@@ -84,6 +84,8 @@ func TestHostileExtensions(t *testing.T) {
 		{"an object's length is 1", with(both, second, 0, 1), ErrExtensionMalformed},
 		{"an object's length is 3", with(both, second, 0, 3), ErrExtensionMalformed},
 		{"an object's length is no multiple of 4", with(both, second, 0, byte(len(arrived)-1)), ErrExtensionMalformed},
+		{"an unknown object of 11 bytes", with(unsummed(tunnel, strange), second, 0, 11), ErrExtensionMalformed},
+		{"an unknown object of 6 bytes, another behind it", with(unsummed(tunnel, strange), second, 0, 6, 9, 9, 0, 0, 0, 6), ErrExtensionMalformed},
 		{"an object ends a word beyond the end", with(both, second, 0, byte(len(arrived)+4)), ErrExtensionMalformed},
 		{"an object ends far beyond the end", with(both, second, 0xff, 0xfc), ErrExtensionMalformed},
 		{"an object reaches into the next", with(both, first, 0, byte(len(tunnel)+8)), ErrExtensionMalformed},
