@@ -42,12 +42,14 @@ var (
 	problem     = answer(reply.ParameterProblem, 0, func(r *reply.Record) { r.Pointer = 20 })
 	exceeded    = answer(reply.TimeExceeded, 0, func(r *reply.Record) { r.QuotedTTL = 1 })
 	odd         = answer(reply.Unreachable, 200, func(*reply.Record) {})
-	quench      = answer(reply.SourceQuench, 0, func(*reply.Record) {})
-	mask        = answer(reply.AddressMaskReply, 0, func(r *reply.Record) { r.Mask = netip.MustParseAddr("255.255.252.0") })
-	slow        = answer(reply.TimestampReply, 0, func(r *reply.Record) { r.ClockOffset = -43_200_000 * time.Millisecond })
-	right       = answer(reply.TimestampReply, 0, func(r *reply.Record) { r.ClockOffset = 0 })
-	unknown     = answer(reply.TimestampReply, 0, func(*reply.Record) {})
-	others      = []reply.Record{unreachable, redirect, problem, exceeded, odd, quench, mask, slow, right, unknown}
+	// What is zero, or set by mistake, in records that cannot tell it.
+	quench  = answer(reply.SourceQuench, 0, func(r *reply.Record) { r.ClockOffset, r.Pointer = 0, 9 })
+	first   = answer(reply.ParameterProblem, 1, func(r *reply.Record) { r.Pointer = 0 })
+	mask    = answer(reply.AddressMaskReply, 0, func(r *reply.Record) { r.Mask = netip.MustParseAddr("255.255.252.0") })
+	slow    = answer(reply.TimestampReply, 0, func(r *reply.Record) { r.ClockOffset = -43_200_000 * time.Millisecond })
+	right   = answer(reply.TimestampReply, 0, func(r *reply.Record) { r.ClockOffset = 0 })
+	unknown = answer(reply.TimestampReply, 0, func(*reply.Record) {})
+	others  = []reply.Record{unreachable, redirect, problem, exceeded, odd, quench, first, mask, slow, right, unknown}
 
 	// extended has objects of both kinds, and a name that nobody should trust.
 	extended = answer(reply.TimeExceeded, 0, func(r *reply.Record) {
@@ -132,6 +134,7 @@ parameter-problem,12,0,pointer indicates the error,0,,,20,,,,
 time-exceeded,11,0,time to live exceeded in transit,1,,,,,,,
 unreachable,3,200,code 200,0,,,,,,,
 source-quench,4,0,source quench,0,,,,,,,
+parameter-problem,12,1,missing a required option,0,,,0,,,,
 address-mask-reply,18,0,,,,,,,,255.255.252.0,
 timestamp-reply,14,0,,,,,,,,,-43200000
 timestamp-reply,14,0,,,,,,,,,0
@@ -146,6 +149,7 @@ timestamp-reply,14,0,,,,,,,,,
 {"kind":"time-exceeded","type":11,"code":0,"reason":"time to live exceeded in transit","quoted_ttl":1,"mtu":null,"gateway":null,"pointer":null,"mpls":null,"interface":null,"mask":null,"clock_offset":null}
 {"kind":"unreachable","type":3,"code":200,"reason":"code 200","quoted_ttl":0,"mtu":null,"gateway":null,"pointer":null,"mpls":null,"interface":null,"mask":null,"clock_offset":null}
 {"kind":"source-quench","type":4,"code":0,"reason":"source quench","quoted_ttl":0,"mtu":null,"gateway":null,"pointer":null,"mpls":null,"interface":null,"mask":null,"clock_offset":null}
+{"kind":"parameter-problem","type":12,"code":1,"reason":"missing a required option","quoted_ttl":0,"mtu":null,"gateway":null,"pointer":0,"mpls":null,"interface":null,"mask":null,"clock_offset":null}
 {"kind":"address-mask-reply","type":18,"code":0,"reason":null,"quoted_ttl":null,"mtu":null,"gateway":null,"pointer":null,"mpls":null,"interface":null,"mask":"255.255.252.0","clock_offset":null}
 {"kind":"timestamp-reply","type":14,"code":0,"reason":null,"quoted_ttl":null,"mtu":null,"gateway":null,"pointer":null,"mpls":null,"interface":null,"mask":null,"clock_offset":-43200000}
 {"kind":"timestamp-reply","type":14,"code":0,"reason":null,"quoted_ttl":null,"mtu":null,"gateway":null,"pointer":null,"mpls":null,"interface":null,"mask":null,"clock_offset":0}
@@ -161,6 +165,14 @@ timestamp-reply,14,0,,,,,,,,,
 		if diff := cmp.Diff(want, write(t, c, records...)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", format, diff)
 		}
+	}
+}
+
+// Text is not quoted as CSV is: tabs and line breaks cannot be in it.
+func TestTextOfInterfaces(t *testing.T) {
+	want := "198.18.0.5\trole=incoming index=5 addr=192.0.2.1 name=xe-0/0/1 mtu=1500; role=next-hop name=\"a,\\\"b\\\\\\n\\x1b\\xff;ü\"\n"
+	if got := write(t, Config{Format: Text, Fields: []Field{Addr, Interface}}, extended); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -273,7 +285,7 @@ func TestOutputDecodes(t *testing.T) {
 // Whatever a free text is, other decoders read it from a line of its own.
 // Invalid UTF-8 comes back replaced from JSON, which knows no other.
 func TestFreeText(t *testing.T) {
-	for _, text := range []string{"", "a", ",", `"`, `""`, `\`, "\n", "a\nb", "a\"b,c\nd", "\x00\x1f\x7f", "ü\u2028日", "a\rb", "\xff", "a\xc3", " a "} {
+	for _, text := range []string{"", "a", ",", `"`, `""`, `\`, "\n", "a\nb", "a\"b,c\nd", "\x00\x1f\x7f", "ü\u2028日", "a\rb", "a\r", "\xff", "a\xc3", " a "} {
 		line := string(quoteCSV([]byte("x,"+text), 2)) + "\n"
 		rows, err := csv.NewReader(strings.NewReader(line)).ReadAll()
 		if err != nil || len(rows) != 1 || len(rows[0]) != 2 || rows[0][0] != "x" || rows[0][1] != text {
