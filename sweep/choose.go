@@ -68,7 +68,7 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 		why = "it was asked for"
 	case r.config.Rate <= PacketEnough:
 		why = fmt.Sprintf("any device takes %v packets a second", PacketEnough)
-	case r.plan.Len()*uint64(r.config.Probes) < trialWorth:
+	case r.plan.Len()*uint64(r.config.passes()) < trialWorth:
 		why = fmt.Sprintf("fewer than %d probes are sent before the setting up of xdp pays", trialWorth)
 	default:
 		if err := r.loadTransmitter(&device, key, template, queues); err != nil {

@@ -33,10 +33,11 @@ type collector struct {
 	full  func()
 	fail  func(error) // called with the sink's first error
 
-	mu      sync.Mutex // guards the sink and emitted
-	sink    sink.Sink
-	emitted uint64
-	failed  bool
+	mu         sync.Mutex // guards the sink and what follows
+	sink       sink.Sink
+	emitted    uint64
+	failed     bool
+	extensions map[string]uint64 // that could not be read, by what was wrong
 
 	lost    atomic.Uint64 // records that could not be read
 	readers sync.WaitGroup
@@ -105,7 +106,7 @@ func (c *collector) read(ring *ringbuf.Reader) {
 				wallOffset = c.clock.WallOffset()
 			}
 			batch = batch[:len(batch)+1]
-			if err := batch[len(batch)-1].Decode(raw.RawSample, wallOffset); err != nil {
+			if err := batch[len(batch)-1].Decode(raw.RawSample, wallOffset); err != nil && !c.countExtension(err) {
 				batch = batch[:len(batch)-1]
 				c.lost.Add(1)
 			}
@@ -129,6 +130,22 @@ func (c *collector) read(ring *ringbuf.Reader) {
 			batch = c.emit(batch)
 		}
 	}
+}
+
+// countExtension counts an error of what was attached to a record, which is good
+// but for that; it says whether err is one.
+func (c *collector) countExtension(err error) bool {
+	fault, ok := reply.ExtensionFault(err)
+	if !ok {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.extensions == nil {
+		c.extensions = map[string]uint64{}
+	}
+	c.extensions[fault]++
+	return true
 }
 
 // emit hands a batch to the sink and gives its memory back.

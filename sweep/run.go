@@ -61,6 +61,7 @@ type run struct {
 	route     *route.Plan
 	filter    *loader.Reply
 	clock     pace.Clock
+	utOffset  int64 // what makes CLOCK_MONOTONIC nanoseconds since a midnight UT
 	stop      *pace.Stop
 	kernel    *loader.Transmit  // if the transmitter xdp may be used
 	cpus      []int             // that it sends on, one a thread
@@ -119,6 +120,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		r.config.Notice(fmt.Sprintf("batches of %d frames leave no room to keep the rate: using %d", r.config.Batch, batch))
 	}
 	r.clock = pace.NewClock()
+	r.utOffset = r.clock.WallOffset() // 1970 began at midnight
 	if r.stop, err = pace.NewStop(); err != nil {
 		return err
 	}
@@ -128,7 +130,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	if err != nil {
 		return err
 	}
-	if err := r.attach(ctx, key, template.MessageLen()); err != nil {
+	if err := r.attach(ctx, key, template); err != nil {
 		return err
 	}
 	if err := r.choose(key, template); err != nil {
@@ -150,7 +152,14 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 }
 
 func (r *run) template(key [16]byte) (*probe.Template, error) {
-	c := probe.TemplateConfig{Key: key, Source: r.route.Source, DataLen: dataLen}
+	if largest, mtu := r.config.packetLen(), r.route.Interface.MTU; largest > mtu {
+		return nil, fmt.Errorf("size %d: packets of %d bytes do not fit into the MTU of %s, which is %d: use at most %d",
+			r.config.Size, largest, r.route.Interface.Name, mtu, max(mtu-probe.HeaderLen, 0))
+	}
+	c := probe.TemplateConfig{
+		Key: key, Source: r.route.Source, Kinds: r.config.Kinds, DataLen: r.config.Size, Pattern: r.config.Pattern,
+		TOS: r.config.TOS, DontFragment: r.config.DontFragment, UTOffset: r.utOffset,
+	}
 	if r.route.Method == route.Packet {
 		c.SourceMAC, c.NextHop = r.route.Interface.MAC, r.route.NextHop
 	}
@@ -159,18 +168,25 @@ func (r *run) template(key [16]byte) (*probe.Template, error) {
 
 // attach loads the filter, puts it on the device, and waits until the device
 // can send again.
-func (r *run) attach(ctx context.Context, key [16]byte, messageLen int) error {
+func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template) error {
 	device := r.route.Interface
+	c := loader.ReplyConfig{
+		Key:          key,
+		Source:       r.route.Source,
+		Targets:      ranges(r.plan.selection.Set),
+		Attempts:     r.config.Probes,
+		UTOffset:     r.utOffset,
+		BareIP:       device.Type == route.BareIP,
+		RecordFirst:  r.config.recordsFirst(),
+		RecordErrors: r.config.recordsErrors(),
+		RecordAll:    r.config.RecordAll,
+		Many:         r.config.Many,
+	}
+	for _, k := range r.config.Kinds {
+		c.Probes = append(c.Probes, loader.ProbeShape{Request: k.Type(), MessageLen: template.MessageLen(k)})
+	}
 	var err error
-	r.filter, err = loader.LoadReply(loader.ReplyConfig{
-		Key:        key,
-		Source:     r.route.Source,
-		Targets:    ranges(r.plan.selection.Set),
-		Attempts:   r.config.Probes,
-		MessageLen: messageLen,
-		BareIP:     device.Type == route.BareIP,
-		RecordAll:  r.config.RecordAll,
-	})
+	r.filter, err = loader.LoadReply(c)
 	if err != nil {
 		return err
 	}

@@ -146,13 +146,7 @@ func NewTemplate(c TemplateConfig) (*Template, error) {
 
 // shape makes what all probes of a kind share.
 func (c TemplateConfig) shape(k Kind) Shape {
-	dataLen := c.DataLen
-	switch k {
-	case Timestamp:
-		dataLen = timestampsLen
-	case Mask:
-		dataLen = maskLen
-	}
+	dataLen := k.DataLen(c.DataLen)
 	var ethernet []byte
 	if c.NextHop != nil {
 		ethernet = append(append(append(ethernet, c.NextHop...), c.SourceMAC...), 0x08, 0x00)

@@ -90,8 +90,9 @@ const rttUnknown = math.MaxUint64
 
 // Decode reads a record as the filter wrote it. wallOffset is what turns
 // CLOCK_MONOTONIC into nanoseconds since 1970. What does not have the filter's
-// shape is an error; r is then unchanged. An error that wraps [ErrExtension] is
-// one of what a router attached: r is then whole, but for its extensions.
+// shape is an error; r is then unchanged. An error that
+// [ExtensionFault] knows is one of what a router attached: r is then whole, but
+// for its extensions.
 func (r *Record) Decode(raw []byte, wallOffset int64) error {
 	if len(raw) < RecordLen {
 		return fmt.Errorf("record of %d bytes: must be %d at least", len(raw), RecordLen)
