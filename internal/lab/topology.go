@@ -208,6 +208,7 @@ func (e *end) answerAll() error {
 	return inNamespace(e.ns, func() error {
 		return apply([]setting{
 			{"ipv4/icmp_echo_ignore_all", "0", false},
+			{"ipv4/icmp_echo_ignore_broadcasts", "0", false},
 			{"ipv4/icmp_ratelimit", "0", false},
 			{"ipv4/icmp_msgs_per_sec", "1000000000", true}, // per namespace since Linux 6.13
 			{"ipv4/icmp_msgs_burst", "1000000000", true},
