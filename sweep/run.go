@@ -197,7 +197,13 @@ func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template
 		c.Probes = append(c.Probes, loader.ProbeShape{Request: k.Type(), MessageLen: template.MessageLen(k)})
 	}
 	var err error
+	longest := r.config.packetLen() - probe.HeaderLen + 8 // of ICMP messages
+	c.Pieces = device.MTU > loader.MaxOnePieceMTU || longest > loader.MaxMessageLen
 	r.filter, err = loader.LoadReply(c)
+	if c.Pieces && longest <= loader.MaxMessageLen && errors.Is(err, loader.ErrKernel) {
+		c.Pieces = false // an old kernel; generic mode may serve
+		r.filter, err = loader.LoadReply(c)
+	}
 	if err != nil {
 		return err
 	}
