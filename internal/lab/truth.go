@@ -19,8 +19,8 @@ var skipped = target.NewSet(
 )
 
 // Truth yields, ascending, the addresses of set that a sweep inside such a lab
-// must find if each target gets exactly probes probes: those whose host
-// answers at least one of them. What a sweep skips is left out. It needs no
+// must find if each target gets exactly probes echo requests: those whose host
+// answers at least one of them. It is [Config.Answering] with [DefaultSweep]. What a sweep skips is left out. It needs no
 // lab and no privilege.
 //
 // The gateway, 198.18.0.2, is a host like any other: simnet answers for it.
@@ -33,6 +33,11 @@ func (c Config) Truth(set target.Set, probes int) iter.Seq[target.Addr] {
 		}
 		return set.Intersect(target.NewSet(kernelRange)).All()
 	case Simnet:
+		if !c.Behaviours.uniform() {
+			s := DefaultSweep()
+			s.Probes = probes
+			return c.Answering(set, s)
+		}
 		return c.simnetTruth(set, probes)
 	default:
 		return target.Set{}.All()
