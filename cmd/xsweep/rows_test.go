@@ -16,7 +16,8 @@ import (
 )
 
 // columns are those of a record, in their order.
-var columns = []string{"time", "addr", "from", "kind", "type", "code", "reason", "ttl", "hops", "os", "rtt", "size", "attempt", "duplicate"}
+var columns = []string{"time", "addr", "from", "kind", "type", "code", "reason", "ttl", "hops", "os", "rtt", "size", "attempt", "duplicate",
+	"quoted_ttl", "mtu", "gateway", "pointer", "mpls", "interface", "mask", "clock_offset"}
 
 // row is a record by column. What is unknown is empty.
 type row map[string]string
@@ -54,7 +55,8 @@ func readCSV(text string) ([]row, error) {
 
 // jsonTypes are the columns that are no strings in JSON.
 var jsonTypes = map[string]string{"type": "number", "code": "number", "ttl": "number", "hops": "number", "rtt": "number",
-	"size": "number", "attempt": "number", "duplicate": "flag"}
+	"size": "number", "attempt": "number", "duplicate": "flag",
+	"quoted_ttl": "number", "mtu": "number", "pointer": "number", "clock_offset": "number"}
 
 func readJSONLines(text string) ([]row, error) {
 	var rows []row
@@ -117,7 +119,8 @@ func checkRows(rows []row, a account) error {
 func (r row) check(probes uint64, duplicate bool) error {
 	for name, want := range map[string]string{
 		"from": r["addr"], "kind": "echo-reply", "type": "0", "code": "0", "reason": "", "size": "28",
-		"duplicate": strconv.FormatBool(duplicate),
+		"duplicate":  strconv.FormatBool(duplicate),
+		"quoted_ttl": "", "mtu": "", "gateway": "", "pointer": "", "mpls": "", "interface": "", "mask": "", "clock_offset": "",
 	} {
 		if r[name] != want {
 			return fmt.Errorf("%s is %q, want %q", name, r[name], want)

@@ -50,6 +50,7 @@ func TestDecode(t *testing.T) {
 		Time: time.Unix(1_700_000_005, 7).UTC(),
 		Addr: netip.MustParseAddr("198.18.0.5"), From: netip.MustParseAddr("198.18.0.6"),
 		Kind: EchoReply, TTL: 57, Attempt: 3, Size: 28, RTT: 123_456 * time.Nanosecond,
+		ClockOffset: OffsetUnknown,
 	}
 	for _, tc := range []struct {
 		name   string

@@ -16,20 +16,28 @@ type Field uint8
 
 // The fields, in the order in which they are written by default.
 const (
-	Time      Field = iota // when it arrived: RFC 3339 with nanoseconds, UTC
-	Addr                   // the target that the probe was for
-	From                   // who sent the reply
-	Kind                   // echo-reply
-	Type                   // ICMP type as on the wire
-	Code                   // ICMP code as on the wire
-	Reason                 // the code in words; empty for positive replies
-	TTL                    // hop limit of the reply as it arrived
-	Hops                   // estimated hops back
-	OS                     // family that the initial TTL suggests
-	RTT                    // nanoseconds
-	Size                   // bytes of ICMP message
-	Attempt                // which probe this answers, from 1
-	Duplicate              // true from the second reply on
+	Time        Field = iota // when it arrived: RFC 3339 with nanoseconds, UTC
+	Addr                     // the target that the probe was for
+	From                     // who sent the reply
+	Kind                     // echo-reply, unreachable, ...
+	Type                     // ICMP type as on the wire
+	Code                     // ICMP code as on the wire
+	Reason                   // the code of an error in words
+	TTL                      // hop limit of the reply as it arrived
+	Hops                     // estimated hops back
+	OS                       // family that the initial TTL suggests
+	RTT                      // nanoseconds
+	Size                     // bytes of ICMP message
+	Attempt                  // which probe this answers, from 1
+	Duplicate                // true from the second reply on
+	QuotedTTL                // hop limit that an error quotes
+	MTU                      // of the next hop, where fragmentation was needed
+	Gateway                  // that a redirect names
+	Pointer                  // octet that a parameter problem points at
+	MPLS                     // labels as label/class/bottom/TTL, top first
+	Interface                // key=value lists of the router's interfaces
+	Mask                     // that an address mask reply tells
+	ClockOffset              // milliseconds that the remote clock is ahead
 	numFields
 )
 
@@ -43,15 +51,18 @@ var fieldTable = [numFields]struct {
 	Time: {"time", true, func(b []byte, r *reply.Record) ([]byte, bool) {
 		return r.Time.AppendFormat(b, "2006-01-02T15:04:05.000000000Z07:00"), true
 	}},
-	Addr:   {"addr", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.Addr.AppendTo(b), true }},
-	From:   {"from", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.From.AppendTo(b), true }},
-	Kind:   {"kind", true, func(b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.Kind.String()...), true }},
-	Type:   {"type", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Type)), true }},
-	Code:   {"code", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Code)), true }},
-	Reason: {"reason", true, func(b []byte, _ *reply.Record) ([]byte, bool) { return b, false }},
-	TTL:    {"ttl", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.TTL)), true }},
-	Hops:   {"hops", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Hops())), true }},
-	OS:     {"os", true, func(b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.OS()...), r.OS() != "" }},
+	Addr: {"addr", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.Addr.AppendTo(b), true }},
+	From: {"from", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.From.AppendTo(b), true }},
+	Kind: {"kind", true, func(b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.Kind.String()...), true }},
+	Type: {"type", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Type)), true }},
+	Code: {"code", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Code)), true }},
+	Reason: {"reason", true, func(b []byte, r *reply.Record) ([]byte, bool) {
+		reason := reply.Reason(r.Type, r.Code)
+		return append(b, reason...), reason != ""
+	}},
+	TTL:  {"ttl", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.TTL)), true }},
+	Hops: {"hops", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Hops())), true }},
+	OS:   {"os", true, func(b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.OS()...), r.OS() != "" }},
 	RTT: {"rtt", false, func(b []byte, r *reply.Record) ([]byte, bool) {
 		if r.RTT == reply.RTTUnknown {
 			return b, false
@@ -66,12 +77,44 @@ var fieldTable = [numFields]struct {
 		return appendUint(b, uint64(r.Attempt)), true
 	}},
 	Duplicate: {"duplicate", false, func(b []byte, r *reply.Record) ([]byte, bool) { return strconv.AppendBool(b, r.Duplicate), true }},
+	QuotedTTL: {"quoted_ttl", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+		return appendUintIf(r.Kind.IsError(), b, uint64(r.QuotedTTL))
+	}},
+	MTU:     {"mtu", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUintIf(r.MTU != 0, b, uint64(r.MTU)) }},
+	Gateway: {"gateway", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.Gateway.AppendTo(b), r.Gateway.IsValid() }},
+	Pointer: {"pointer", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+		return appendUintIf(r.Kind == reply.ParameterProblem, b, uint64(r.Pointer))
+	}},
+	MPLS: {"mpls", true, func(b []byte, r *reply.Record) ([]byte, bool) {
+		return r.Extensions.AppendMPLS(b), r.Extensions != nil && len(r.Extensions.MPLS) > 0
+	}},
+	Interface: {"interface", true, func(b []byte, r *reply.Record) ([]byte, bool) {
+		return r.Extensions.AppendInterfaces(b), r.Extensions != nil && len(r.Extensions.Interfaces) > 0
+	}},
+	Mask: {"mask", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.Mask.AppendTo(b), r.Mask.IsValid() }},
+	ClockOffset: {"clock_offset", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+		if r.Kind != reply.TimestampReply || r.ClockOffset == reply.OffsetUnknown {
+			return b, false
+		}
+		return strconv.AppendInt(b, r.ClockOffset.Milliseconds(), 10), true
+	}},
 }
 
 func appendUint(b []byte, v uint64) []byte { return strconv.AppendUint(b, v, 10) }
 
+func appendUintIf(known bool, b []byte, v uint64) ([]byte, bool) {
+	if !known {
+		return b, false
+	}
+	return appendUint(b, v), true
+}
+
 // String is the field's name: CSV header and JSON key.
 func (f Field) String() string { return fieldTable[f].name }
+
+// free says whether the field's text is for others to choose, so that it can
+// hold separators, quotes and whatever else: routers name their interfaces.
+func (f Field) free() bool { return f == Interface }
 
 func (f Field) append(b []byte, r *reply.Record) ([]byte, bool) { return fieldTable[f].append(b, r) }
 

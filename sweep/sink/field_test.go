@@ -59,7 +59,8 @@ func TestParseFieldsErrors(t *testing.T) {
 
 // The names are part of the interface: DESIGN says which, and in which order.
 func TestFieldNames(t *testing.T) {
-	want := []string{"time", "addr", "from", "kind", "type", "code", "reason", "ttl", "hops", "os", "rtt", "size", "attempt", "duplicate"}
+	want := []string{"time", "addr", "from", "kind", "type", "code", "reason", "ttl", "hops", "os", "rtt", "size", "attempt", "duplicate",
+		"quoted_ttl", "mtu", "gateway", "pointer", "mpls", "interface", "mask", "clock_offset"}
 	if diff := cmp.Diff(want, FieldNames()); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}

@@ -3,8 +3,10 @@
 package sink
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"xsweep/sweep/reply"
 )
@@ -81,8 +83,11 @@ func (f Format) appendRecord(b []byte, r *reply.Record, fields []Field) []byte {
 		if i > 0 {
 			b = append(b, separator)
 		}
-		// No field's value holds a separator, a quote or a line break.
+		start := len(b)
 		b, _ = field.append(b, r)
+		if f == CSV && field.free() {
+			b = quoteCSV(b, start)
+		}
 	}
 	return append(b, '\n')
 }
@@ -106,9 +111,60 @@ func appendJSON(b []byte, r *reply.Record, fields []Field) []byte {
 		switch {
 		case !known:
 			b = append(b[:start], "null"...)
+		case field.free():
+			b = append(escapeJSON(b, start+1), '"')
 		case quoted:
 			b = append(b, '"')
 		}
 	}
 	return append(b, '}', '\n')
+}
+
+// quoteCSV quotes the value that begins at start if it needs it (RFC 4180,
+// section 2).
+func quoteCSV(b []byte, start int) []byte {
+	if !bytes.ContainsAny(b[start:], "\",\r\n") {
+		return b
+	}
+	value := string(b[start:])
+	b = append(b[:start], '"')
+	for i := range len(value) {
+		if value[i] == '"' {
+			b = append(b, '"')
+		}
+		b = append(b, value[i])
+	}
+	return append(b, '"')
+}
+
+// escapeJSON escapes the text that begins at start, inside its quotes, if it
+// needs it (RFC 8259, section 7). What is no UTF-8 is replaced.
+func escapeJSON(b []byte, start int) []byte {
+	if !needsEscape(b[start:]) {
+		return b
+	}
+	value := string(b[start:])
+	b = b[:start]
+	for _, c := range value {
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', byte(c))
+		case c < ' ':
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			b = utf8.AppendRune(b, c)
+		}
+	}
+	return b
+}
+
+const hex = "0123456789abcdef"
+
+func needsEscape(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
 }

@@ -156,7 +156,7 @@ func TestOneWriteABatch(t *testing.T) {
 
 // Once the buffer has its size, writing a record allocates nothing.
 func TestWriteAllocatesNothing(t *testing.T) {
-	records := append(numbered(64), bare)
+	records := append(append(numbered(64), bare, bareExtended), others...)
 	for _, format := range []Format{Text, CSV, JSONLines} {
 		w := NewWriter(io.Discard, Config{Format: format, Fields: AllFields()})
 		if n := testing.AllocsPerRun(100, func() {
