@@ -47,6 +47,9 @@ func (d draws) below(a target.Addr, n drawNumber, threshold uint64) bool {
 	return d.draw(a, n)>>32 < threshold
 }
 
+// maxHops is the largest number of routers before a host.
+const maxHops = 24
+
 // path is the initial TTL of what a host sends, and the number of routers
 // before it.
 func (d draws) path(a target.Addr) (initial, hops uint8) {

@@ -66,6 +66,9 @@ func DefaultSweep() Sweep {
 // MaxSize is the largest size of echo requests, in bytes of ICMP data.
 const MaxSize = 65535 - ipLen - icmpLen
 
+// maxProbes is what the attempt in a probe has room for.
+const maxProbes = 255
+
 // Validate says what is wrong with s.
 func (s Sweep) Validate() error {
 	switch {
@@ -73,6 +76,8 @@ func (s Sweep) Validate() error {
 		return errors.New("probe: name a kind at least")
 	case s.Probes < 1:
 		return fmt.Errorf("probes %d: must be at least 1", s.Probes)
+	case s.Probes > maxProbes:
+		return fmt.Errorf("probes %d: must be at most %d", s.Probes, maxProbes)
 	case s.HopLimit < 1:
 		return fmt.Errorf("ttl %d: must be 1 to 255", s.HopLimit)
 	case s.Size < 0 || s.Size > MaxSize:
@@ -221,22 +226,4 @@ func (c Config) Counts(set target.Set, s Sweep) Counts {
 		}
 	}
 	return n
-}
-
-// Answering yields, ascending, the addresses of set that give a positive reply.
-func (c Config) Answering(set target.Set, s Sweep) iter.Seq[target.Addr] {
-	arrivals := c.arrivals(s)
-	return func(yield func(target.Addr) bool) {
-		for a := range set.Subtract(skipped).All() {
-			for r := range arrivals(a) {
-				if r.kind.IsError() {
-					continue
-				}
-				if !yield(a) {
-					return
-				}
-				break
-			}
-		}
-	}
 }
