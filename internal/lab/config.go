@@ -41,7 +41,7 @@ const (
 	// Kernel is Linux's own ICMP stack, answering for all of 198.18.0.0/15
 	// with its rate limits lifted.
 	Kernel
-	// Sink counts echo requests and drops them.
+	// Sink counts requests and drops them.
 	Sink
 )
 
@@ -70,10 +70,13 @@ type Config struct {
 	// Responder is who answers.
 	Responder Responder
 
-	// Live is the probability that an address has a host that answers, Loss
+	// Live is the probability that an address has a host, Loss
 	// that a probe for such a host gets lost, and Duplicate that a host
 	// answers every probe twice; each from 0 to 1. Only Simnet takes them.
 	Live, Loss, Duplicate float64
+
+	// Behaviours are how live hosts answer. Only Simnet takes them.
+	Behaviours Weights
 
 	// Seed decides which hosts live, what they are like and which probes get
 	// lost.
@@ -83,7 +86,7 @@ type Config struct {
 	// 0 stands for the number of CPUs.
 	Queues int
 
-	// MeterRate turns the meter on: echo requests are held against this
+	// MeterRate turns the meter on: requests are held against this
 	// rate, in frames a second, as they arrive. 0 is no meter. Not for Kernel.
 	MeterRate uint64
 
@@ -111,6 +114,9 @@ func (c Config) Validate() error {
 		if p.value != 0 && c.Responder != Simnet {
 			return fmt.Errorf("%s %v: the %s responder has no such setting: use the simnet responder", p.name, p.value, c.Responder)
 		}
+	}
+	if c.Behaviours != (Weights{}) && c.Responder != Simnet {
+		return fmt.Errorf("behaviour: the %s responder has no such setting: use the simnet responder", c.Responder)
 	}
 	if c.Queues < 0 || c.Queues > maxQueues {
 		return fmt.Errorf("queues %d: must be from 1 to %d, or 0 for one a CPU", c.Queues, maxQueues)

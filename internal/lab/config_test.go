@@ -24,6 +24,8 @@ func TestValidate(t *testing.T) {
 		{"duplicate not a number", Config{Duplicate: math.NaN()}, "duplicate NaN"},
 		{"kernel with live", Config{Responder: Kernel, Live: 1}, "kernel responder has no such setting"},
 		{"sink with loss", Config{Responder: Sink, Loss: 0.1}, "sink responder has no such setting"},
+		{"behaviours", Config{Live: 1, Behaviours: Weights{Broken: 1}}, ""},
+		{"kernel with behaviours", Config{Responder: Kernel, Behaviours: Weights{Normal: 1}}, "behaviour: the kernel responder has no such setting"},
 		{"negative queues", Config{Queues: -1}, "queues -1"},
 		{"too many queues", Config{Queues: maxQueues + 1}, "queues 4097"},
 		{"meter too fast", Config{MeterRate: maxMeterRate + 1}, "meter rate 1000000001"},

@@ -9,9 +9,11 @@
 //   - The sender side is where the command under test runs: device lab0,
 //     198.18.0.1/30, everything else behind the gateway 198.18.0.2.
 //   - The responder side is the other namespace: device lab1, 198.18.0.2/30.
-//   - simnet is the BPF program (bpf/simnet.bpf.c) that plays every host there
-//     is. What a host does follows from a hash of seed and address.
-//   - The truth of a set of addresses is those of it that a sweep must find.
+//   - simnet is the BPF program (bpf/simnet.bpf.c) that plays every host and
+//     router there is. What they do follows from a hash of seed and address;
+//     a host's behaviour is which kind of host it is. docs/lab.md tells more.
+//   - The truth of a set of addresses is those of it that a sweep must find, and
+//     the records that it must write.
 //
 // # Contracts
 //
