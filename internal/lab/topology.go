@@ -131,20 +131,24 @@ func connect(sender, responder *end, queues int) error {
 	return nil
 }
 
-// configure gives an end its address, its settings and its only neighbour,
-// and sets it up.
-func (e *end) configure(peer *end) error {
+// raise applies the settings of an end, which its namespace shares where it is
+// the lab's, and sets the device up. The namespace forwards packets or not.
+func (e *end) raise(forwards bool) error {
 	settings := []setting{
 		{"ipv6/conf/" + e.device + "/disable_ipv6", "1", true},
 		{"ipv4/conf/" + e.device + "/rp_filter", "0", false},
 	}
 	if e.own {
+		forward := "0"
+		if forwards {
+			forward = "1"
+		}
 		// A new namespace takes over some settings of the machine's.
 		settings = append(settings,
 			setting{"ipv6/conf/all/disable_ipv6", "1", true},
 			setting{"ipv6/conf/default/disable_ipv6", "1", true},
 			setting{"ipv4/conf/all/rp_filter", "0", false},
-			setting{"ipv4/ip_forward", "0", false},
+			setting{"ipv4/ip_forward", forward, false},
 		)
 	}
 	err := inNamespace(e.ns, func() error {
@@ -153,24 +157,41 @@ func (e *end) configure(peer *end) error {
 	if err != nil {
 		return err
 	}
-
 	lo, err := e.rtnl.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo in the lab: %w", err)
 	}
-	device := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: e.ifindex, Name: e.device}}
-	for _, link := range []netlink.Link{lo, device} {
+	for _, link := range []netlink.Link{lo, e.link()} {
 		if err := e.rtnl.LinkSetUp(link); err != nil {
 			return fmt.Errorf("set %s up: %w", link.Attrs().Name, err)
 		}
 	}
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: ip(e.addr), Mask: net.CIDRMask(LinkBits, 32)}}
-	if err := e.rtnl.AddrAdd(device, addr); err != nil {
+	return nil
+}
+
+func (e *end) link() netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: e.ifindex, Name: e.device}}
+}
+
+// configure gives an end its address and its only neighbour.
+func (e *end) configure(peer *end) error {
+	return errors.Join(e.assign(e.addr, LinkBits), e.knows(peer.addr, peer.mac))
+}
+
+// assign gives the device an address.
+func (e *end) assign(a target.Addr, bits int) error {
+	addr := &netlink.Addr{IPNet: ipNet(a, bits)}
+	if err := e.rtnl.AddrAdd(e.link(), addr); err != nil {
 		return fmt.Errorf("give %s the address %s: %w", e.device, addr.IPNet, err)
 	}
+	return nil
+}
+
+// knows makes an address a neighbour for ever.
+func (e *end) knows(a target.Addr, mac net.HardwareAddr) error {
 	neighbour := &netlink.Neigh{
 		LinkIndex: e.ifindex, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
-		IP: ip(peer.addr), HardwareAddr: peer.mac,
+		IP: ip(a), HardwareAddr: mac,
 	}
 	if err := e.rtnl.NeighSet(neighbour); err != nil {
 		return fmt.Errorf("set the neighbour %s of %s: %w", neighbour.IP, e.device, err)
@@ -195,7 +216,7 @@ func (e *end) answerAll() error {
 	}
 	route := &netlink.Route{
 		LinkIndex: lo.Attrs().Index,
-		Dst:       &net.IPNet{IP: ip(kernelRange.First), Mask: net.CIDRMask(15, 32)},
+		Dst:       ipNet(kernelRange.First, 15),
 		Type:      unix.RTN_LOCAL,
 		Scope:     netlink.SCOPE_HOST,
 		// In the local table it would hide the link's own, longer prefix,
@@ -252,3 +273,7 @@ func (e *end) waitUp() error {
 }
 
 func ip(a target.Addr) net.IP { return a.Netip().AsSlice() }
+
+func ipNet(a target.Addr, bits int) *net.IPNet {
+	return &net.IPNet{IP: ip(a), Mask: net.CIDRMask(bits, 32)}
+}
