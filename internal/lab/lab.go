@@ -68,10 +68,8 @@ func (l *Lab) start(wire func(*Lab) error, hops int) error {
 // direct makes the two ends each other's only neighbour. Hops between them
 // are not seen.
 func (l *Lab) direct() error {
-	for _, e := range l.ends() {
-		if err := e.raise(false); err != nil {
-			return err
-		}
+	if err := l.raise(false); err != nil {
+		return err
 	}
 	if err := l.sender.configure(l.responder); err != nil {
 		return err

@@ -115,6 +115,21 @@ func (r *row) ends() []*end {
 	return ends
 }
 
+// raise sets all devices up. Hops forward packets or not.
+func (r *row) raise(forward bool) error {
+	for _, e := range r.ends() {
+		if err := e.prepare(forward && e != r.sender && e != r.responder); err != nil {
+			return err
+		}
+	}
+	for _, e := range r.ends() {
+		if err := e.raise(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // waitUp waits until all devices can send.
 func (r *row) waitUp() error {
 	for _, e := range r.ends() {

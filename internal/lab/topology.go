@@ -131,9 +131,9 @@ func connect(sender, responder *end, queues int) error {
 	return nil
 }
 
-// raise applies the settings of an end, which its namespace shares where it is
-// the lab's, and sets the device up. The namespace forwards packets or not.
-func (e *end) raise(forwards bool) error {
+// prepare applies the settings of an end, which its namespace shares where it
+// is the lab's. The namespace forwards packets or not.
+func (e *end) prepare(forwards bool) error {
 	settings := []setting{
 		{"ipv6/conf/" + e.device + "/disable_ipv6", "1", true},
 		{"ipv4/conf/" + e.device + "/rp_filter", "0", false},
@@ -151,12 +151,14 @@ func (e *end) raise(forwards bool) error {
 			setting{"ipv4/ip_forward", forward, false},
 		)
 	}
-	err := inNamespace(e.ns, func() error {
-		return errors.Join(apply(settings), enableGRO(e.device))
+	return inNamespace(e.ns, func() error {
+		return errors.Join(apply(settings), SetGRO(e.device, true))
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// raise sets the device up. Only then does the kernel look whether its peer
+// takes frames from programs: the peer is to be prepared before.
+func (e *end) raise() error {
 	lo, err := e.rtnl.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo in the lab: %w", err)
