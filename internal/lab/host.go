@@ -71,9 +71,7 @@ type Host struct {
 func (c Config) Host(a target.Addr) Host {
 	switch c.Responder {
 	case Kernel:
-		if kernelRange.Contains(a) {
-			return Host{Live: true, TTL: 64} // Linux's net.ipv4.ip_default_ttl
-		}
+		return c.kernelHost(a)
 	case Simnet:
 		d := newDraws(c.Seed)
 		if d.below(a, drawLive, threshold(c.Live)) {

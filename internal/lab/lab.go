@@ -22,7 +22,12 @@ type Lab struct {
 
 // Start makes a lab. When it returns, all devices are up and the responder
 // answers. It needs CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF.
-func Start(c Config) (*Lab, error) { return launch(c, (*Lab).direct, 0) }
+func Start(c Config) (*Lab, error) {
+	if c.Hops > 0 {
+		return launch(c, (*Lab).routed, c.Hops)
+	}
+	return launch(c, (*Lab).direct, 0)
+}
 
 // launch makes a lab with a number of namespaces between its ends, and lets
 // wire make a network of them.
@@ -53,7 +58,7 @@ func (l *Lab) start(wire func(*Lab) error, hops int) error {
 	if err := l.open(l.config.InPlace, hops); err != nil {
 		return err
 	}
-	if err := l.join(queues); err != nil {
+	if err := l.join(queues, l.config.mtu()); err != nil {
 		return err
 	}
 	if err := wire(l); err != nil {

@@ -87,19 +87,19 @@ func hopMAC(k int, side byte) net.HardwareAddr {
 }
 
 // join makes the veth pairs.
-func (r *row) join(queues int) error {
+func (r *row) join(queues, mtu int) error {
 	near := r.sender
 	for _, h := range r.hops {
-		if err := r.connect(near, h.toSender, queues); err != nil {
+		if err := r.connect(near, h.toSender, queues, mtu); err != nil {
 			return err
 		}
 		near = h.toResponder
 	}
-	return r.connect(near, r.responder, queues)
+	return r.connect(near, r.responder, queues, mtu)
 }
 
-func (r *row) connect(near, far *end, queues int) error {
-	if err := connect(near, far, queues); err != nil {
+func (r *row) connect(near, far *end, queues, mtu int) error {
+	if err := connect(near, far, queues, mtu); err != nil {
 		return err
 	}
 	r.pairs = append(r.pairs, pair{near, far})

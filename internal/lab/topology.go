@@ -15,7 +15,8 @@ import (
 	"xsweep/sweep/target"
 )
 
-// Locally administered (IEEE 802), so that they can be nobody's.
+// Locally administered (IEEE 802), so that they can be nobody's. The gateway of
+// lab0 has ResponderMAC also where it is a router.
 var (
 	SenderMAC    = net.HardwareAddr{0x02, 0x78, 0x73, 0x00, 0x00, 0x01}
 	ResponderMAC = net.HardwareAddr{0x02, 0x78, 0x73, 0x00, 0x00, 0x02}
@@ -99,7 +100,7 @@ func (e *end) freeIndex() (int, error) {
 }
 
 // connect makes the veth pair between two ends.
-func connect(sender, responder *end, queues int) error {
+func connect(sender, responder *end, queues, mtu int) error {
 	index, err := sender.freeIndex()
 	if err != nil {
 		return err
@@ -107,6 +108,7 @@ func connect(sender, responder *end, queues int) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Index = index
 	attrs.Name = sender.device
+	attrs.MTU = mtu // of both ends
 	attrs.HardwareAddr = sender.mac
 	// Native XDP wants as many receive queues as the peer has transmit queues.
 	attrs.NumTxQueues, attrs.NumRxQueues = queues, queues
@@ -228,10 +230,19 @@ func (e *end) answerAll() error {
 	if err := e.rtnl.RouteAdd(route); err != nil {
 		return fmt.Errorf("make %s local: %w", route.Dst, err)
 	}
+	return e.unlimitICMP()
+}
+
+// unlimitICMP lets the end's namespace send as much ICMP as sysctls allow.
+func (e *end) unlimitICMP() error {
 	return inNamespace(e.ns, func() error {
 		return apply([]setting{
 			{"ipv4/icmp_echo_ignore_all", "0", false},
 			{"ipv4/icmp_ratelimit", "0", false},
+			// No type is limited at all. With a limit of 0, too, each error
+			// would spend what is left of the burst that Linux grants a
+			// sender for unreachable routes.
+			{"ipv4/icmp_ratemask", "0", false},
 			{"ipv4/icmp_msgs_per_sec", "1000000000", true}, // per namespace since Linux 6.13
 			{"ipv4/icmp_msgs_burst", "1000000000", true},
 		})

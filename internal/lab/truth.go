@@ -31,7 +31,7 @@ func (c Config) Truth(set target.Set, probes int) iter.Seq[target.Addr] {
 		if probes < 1 {
 			return target.Set{}.All()
 		}
-		return set.Intersect(target.NewSet(kernelRange)).All()
+		return set.Intersect(c.kernelHosts()).All()
 	case Simnet:
 		return c.simnetTruth(set, probes)
 	default:
