@@ -393,7 +393,7 @@ func TestConformSizes(t *testing.T) {
 // the first frame does, and none is lost to it.
 func TestXDPUnableDevice(t *testing.T) {
 	labtest.Kernel(t)
-	startLab(t, lab.Config{Responder: lab.Kernel}) // neither GRO nor a program at the far end
+	startUnableLab(t)
 	th := newThread(t)
 	tx, err := openXDP(Config{
 		Device: lab.SenderDevice, Index: deviceIndex(t), Template: newTemplate(t, lab.SenderAddr.Netip(), true, probe.PayloadLen),
