@@ -111,7 +111,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		return err
 	}
 	if n := r.route.Many; n > 0 && !r.config.Many {
-		r.config.Many = true
+		r.config.Many, r.plan.config.Many = true, true
 		r.config.Notice(fmt.Sprintf("%d of the targets stand for many hosts: answers are taken from any address (--many)", n))
 	}
 	if err := r.config.checkMany(); err != nil {
