@@ -353,8 +353,7 @@ static __always_inline void read_timestamps(const struct icmp_timestamps *t, str
 		back -= DAY_MS;
 	if (there - back > (__s32)(DAY_MS / 2))
 		back += DAY_MS;
-	there = (there + back + 1) >> 1;
-	reply->word = there;
+	reply->word = day_difference((there + back + 1) >> 1, 0);
 }
 
 /* With many answers: one record for each who answers a probe. Its target is
