@@ -14,10 +14,6 @@ import (
 	"xsweep/loader"
 )
 
-// recordRoom is what a record takes in a ring, in bytes: itself and the
-// ring's header (BPF_RINGBUF_HDR_SZ).
-const recordRoom = 32 + 8
-
 // A full ring loses a record, and counts that, and nothing else happens: the
 // host is found again as soon as there is room.
 func TestFullRing(t *testing.T) {
@@ -34,7 +30,7 @@ func TestFullRing(t *testing.T) {
 		reply := func(target uint32, attempt uint8) []byte {
 			return a.reply(t, echo{target, 5, attempt, validSent, validTTL})
 		}
-		full := size / recordRoom
+		full := size / loader.RecordBytes
 		for i := range full {
 			if action := f.execute(t, reply(next, 1)); action != xdpDrop {
 				t.Fatalf("reply %d: action %d", i, action)
@@ -111,7 +107,7 @@ func TestWake(t *testing.T) {
 	}
 	eighth := f.Rings()[0].BufferSize() / 8
 	frame := a.reply(t, echo{slash16.lo, 1, 1, 1, 64})
-	if _, err := f.Program().Run(&ebpf.RunOptions{Data: frame, Repeat: uint32(eighth/recordRoom + 1)}); err != nil {
+	if _, err := f.Program().Run(&ebpf.RunOptions{Data: frame, Repeat: uint32(eighth/loader.RecordBytes + 1)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-woken; err != nil {
