@@ -214,12 +214,13 @@ static __always_inline void count_rtt(struct counters *st, __u64 rtt)
 }
 
 /* Wakes user space when what waits passes a multiple of wake_bytes, not for
- * each record: user space also looks by itself, a few times a second. */
-static __always_inline __u64 wake_flags(void *ring)
+ * each record of size bytes: user space also looks by itself, a few times a
+ * second. */
+static __always_inline __u64 wake_flags(void *ring, __u32 size)
 {
 	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 
-	return (waiting & (wake_bytes - 1)) < sizeof(struct record) + BPF_RINGBUF_HDR_SZ && waiting >= wake_bytes ?
+	return (waiting & (wake_bytes - 1)) < size + BPF_RINGBUF_HDR_SZ && waiting >= wake_bytes ?
 		       BPF_RB_FORCE_WAKEUP :
 		       BPF_RB_NO_WAKEUP;
 }
@@ -277,7 +278,7 @@ static __always_inline enum verdict judge_positive(struct counters *st, const st
 		if (verdict == VERDICT_FIRST || record_all) {
 			*record = *reply;
 			record->verdict = verdict;
-			bpf_ringbuf_submit(record, wake_flags(ring));
+			bpf_ringbuf_submit(record, wake_flags(ring, sizeof(*record)));
 		} else {
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		}
@@ -386,7 +387,7 @@ static __always_inline enum verdict judge_many(struct counters *st, struct recor
 	if (record) {
 		if (reply->verdict == VERDICT_FIRST || (reply->verdict == VERDICT_DUPLICATE && record_all)) {
 			*record = *reply;
-			bpf_ringbuf_submit(record, wake_flags(ring));
+			bpf_ringbuf_submit(record, wake_flags(ring, sizeof(*record)));
 		} else {
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		}
@@ -520,7 +521,7 @@ static __always_inline enum verdict record_error(const struct icmp_packet *packe
 		}
 		reply->message = copy_message(longer, packet->icmp, data_end, packet->length);
 		longer->record = *reply;
-		bpf_ringbuf_submit(longer, wake_flags(ring));
+		bpf_ringbuf_submit(longer, wake_flags(ring, sizeof(*longer)));
 		return reply->verdict;
 	}
 	record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
@@ -532,7 +533,7 @@ static __always_inline enum verdict record_error(const struct icmp_packet *packe
 		return VERDICT_ERROR_DUPLICATE;
 	}
 	*record = *reply;
-	bpf_ringbuf_submit(record, wake_flags(ring));
+	bpf_ringbuf_submit(record, wake_flags(ring, sizeof(*record)));
 	return reply->verdict;
 }
 

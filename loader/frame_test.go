@@ -123,6 +123,12 @@ func (a *answerer) quote(kind probe.Kind, e echo, ttl uint8) []byte {
 	return fixIP(put(a.probe(kind, e), atIP+8, ttl))[atIP:]
 }
 
+// Routers that send errors, outside of the targets: 203.0.113.1 and .2.
+const (
+	routerA = 0xcb007101
+	routerB = 0xcb007102
+)
+
 // icmpError is an error message: who sends it with which TTL as it arrives,
 // what stands behind its checksum, and all that follows.
 type icmpError struct {
