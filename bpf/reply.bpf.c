@@ -370,6 +370,8 @@ static __always_inline enum verdict judge_many(struct counters *st, struct recor
 	heard_key.target = index;
 	heard_key.from = reply->from;
 	reply->target = index;
+	if (!record_all && bpf_map_lookup_elem(&heard, &heard_key))
+		return VERDICT_DUPLICATE;
 	if (record_first) {
 		ring = own_ring();
 		if (!ring)
@@ -490,10 +492,17 @@ static __always_inline __u32 copy_message(struct long_record *record, void *p, v
 	return i << 2;
 }
 
+static __always_inline struct heard error_key(const struct record *reply)
+{
+	struct heard heard_key = { .target = reply->target, .from = reply->from, .type = reply->type, .code = reply->code };
+
+	return heard_key;
+}
+
 /* Notes an error, and says whether it came before. */
 static __always_inline enum verdict note_error(const struct record *reply)
 {
-	struct heard heard_key = { .target = reply->target, .from = reply->from, .type = reply->type, .code = reply->code };
+	struct heard heard_key = error_key(reply);
 	__u8 one = 1;
 	long err = bpf_map_update_elem(&heard, &heard_key, &one, BPF_NOEXIST);
 
@@ -504,10 +513,15 @@ static __always_inline enum verdict note_error(const struct record *reply)
 
 static __always_inline enum verdict record_error(const struct icmp_packet *packet, struct record *reply, void *data_end)
 {
+	struct heard heard_key = error_key(reply);
 	struct long_record *longer;
 	struct record *record;
-	void *ring = own_ring();
+	void *ring;
 
+	/* What wants no record takes no room for one. */
+	if (!record_all && bpf_map_lookup_elem(&heard, &heard_key))
+		return VERDICT_ERROR_DUPLICATE;
+	ring = own_ring();
 	if (!ring)
 		return VERDICT_RECORD_LOST;
 	if (may_have_extensions(packet, data_end)) {
