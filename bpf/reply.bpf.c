@@ -214,12 +214,13 @@ static __always_inline void count_rtt(struct counters *st, __u64 rtt)
 }
 
 /* Wakes user space when what waits passes a multiple of wake_bytes, not for
- * each record: user space also looks by itself, a few times a second. */
-static __always_inline __u64 wake_flags(void *ring)
+ * each record of size bytes: user space also looks by itself, a few times a
+ * second. */
+static __always_inline __u64 wake_flags(void *ring, __u32 size)
 {
 	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 
-	return (waiting & (wake_bytes - 1)) < sizeof(struct record) + BPF_RINGBUF_HDR_SZ && waiting >= wake_bytes ?
+	return (waiting & (wake_bytes - 1)) < size + BPF_RINGBUF_HDR_SZ && waiting >= wake_bytes ?
 		       BPF_RB_FORCE_WAKEUP :
 		       BPF_RB_NO_WAKEUP;
 }
@@ -277,7 +278,7 @@ static __always_inline enum verdict judge_positive(struct counters *st, const st
 		if (verdict == VERDICT_FIRST || record_all) {
 			*record = *reply;
 			record->verdict = verdict;
-			bpf_ringbuf_submit(record, wake_flags(ring));
+			bpf_ringbuf_submit(record, wake_flags(ring, sizeof(*record)));
 		} else {
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		}
@@ -353,8 +354,7 @@ static __always_inline void read_timestamps(const struct icmp_timestamps *t, str
 		back -= DAY_MS;
 	if (there - back > (__s32)(DAY_MS / 2))
 		back += DAY_MS;
-	there = (there + back + 1) >> 1;
-	reply->word = there;
+	reply->word = day_difference((there + back + 1) >> 1, 0);
 }
 
 /* With many answers: one record for each who answers a probe. Its target is
@@ -370,6 +370,8 @@ static __always_inline enum verdict judge_many(struct counters *st, struct recor
 	heard_key.target = index;
 	heard_key.from = reply->from;
 	reply->target = index;
+	if (!record_all && bpf_map_lookup_elem(&heard, &heard_key))
+		return VERDICT_DUPLICATE;
 	if (record_first) {
 		ring = own_ring();
 		if (!ring)
@@ -387,7 +389,7 @@ static __always_inline enum verdict judge_many(struct counters *st, struct recor
 	if (record) {
 		if (reply->verdict == VERDICT_FIRST || (reply->verdict == VERDICT_DUPLICATE && record_all)) {
 			*record = *reply;
-			bpf_ringbuf_submit(record, wake_flags(ring));
+			bpf_ringbuf_submit(record, wake_flags(ring, sizeof(*record)));
 		} else {
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		}
@@ -490,10 +492,17 @@ static __always_inline __u32 copy_message(struct long_record *record, void *p, v
 	return i << 2;
 }
 
+static __always_inline struct heard error_key(const struct record *reply)
+{
+	struct heard heard_key = { .target = reply->target, .from = reply->from, .type = reply->type, .code = reply->code };
+
+	return heard_key;
+}
+
 /* Notes an error, and says whether it came before. */
 static __always_inline enum verdict note_error(const struct record *reply)
 {
-	struct heard heard_key = { .target = reply->target, .from = reply->from, .type = reply->type, .code = reply->code };
+	struct heard heard_key = error_key(reply);
 	__u8 one = 1;
 	long err = bpf_map_update_elem(&heard, &heard_key, &one, BPF_NOEXIST);
 
@@ -504,10 +513,15 @@ static __always_inline enum verdict note_error(const struct record *reply)
 
 static __always_inline enum verdict record_error(const struct icmp_packet *packet, struct record *reply, void *data_end)
 {
+	struct heard heard_key = error_key(reply);
 	struct long_record *longer;
 	struct record *record;
-	void *ring = own_ring();
+	void *ring;
 
+	/* What wants no record takes no room for one. */
+	if (!record_all && bpf_map_lookup_elem(&heard, &heard_key))
+		return VERDICT_ERROR_DUPLICATE;
+	ring = own_ring();
 	if (!ring)
 		return VERDICT_RECORD_LOST;
 	if (may_have_extensions(packet, data_end)) {
@@ -521,7 +535,7 @@ static __always_inline enum verdict record_error(const struct icmp_packet *packe
 		}
 		reply->message = copy_message(longer, packet->icmp, data_end, packet->length);
 		longer->record = *reply;
-		bpf_ringbuf_submit(longer, wake_flags(ring));
+		bpf_ringbuf_submit(longer, wake_flags(ring, sizeof(*longer)));
 		return reply->verdict;
 	}
 	record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
@@ -533,7 +547,7 @@ static __always_inline enum verdict record_error(const struct icmp_packet *packe
 		return VERDICT_ERROR_DUPLICATE;
 	}
 	*record = *reply;
-	bpf_ringbuf_submit(record, wake_flags(ring));
+	bpf_ringbuf_submit(record, wake_flags(ring, sizeof(*record)));
 	return reply->verdict;
 }
 

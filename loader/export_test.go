@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -32,12 +33,12 @@ func (r *Reply) FreezeClock(now int32) error {
 			return fmt.Errorf("freeze the clock: the filter reads it in %d places, not in one", frozen)
 		}
 		return nil
-	})
+	}, nil)
 }
 
-// rewrite loads the program again with changed instructions, over the same
-// maps and constants.
-func (r *Reply) rewrite(change func(asm.Instructions) error) error {
+// rewrite loads the program again with changed instructions, over other maps
+// where there are some, and else over the same maps and constants.
+func (r *Reply) rewrite(change func(asm.Instructions) error, other map[string]*ebpf.Map) error {
 	spec, err := bpf.LoadReply()
 	if err != nil {
 		return err
@@ -66,11 +67,17 @@ func (r *Reply) rewrite(change func(asm.Instructions) error) error {
 			}
 		}
 	}
+	for name, m := range other {
+		maps[name] = m
+		spec.Maps[name].MaxEntries = m.MaxEntries()
+	}
 	if len(maps) != len(spec.Maps) {
 		return fmt.Errorf("found %d of %d maps", len(maps), len(spec.Maps))
 	}
-	if err := change(spec.Programs[bpf.ReplyProgXsweepReply].Instructions); err != nil {
-		return err
+	if change != nil {
+		if err := change(spec.Programs[bpf.ReplyProgXsweepReply].Instructions); err != nil {
+			return err
+		}
 	}
 	var programs bpf.ReplyPrograms
 	if err := spec.LoadAndAssign(&programs, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
@@ -109,6 +116,36 @@ func (r *Reply) ShrinkRings(size uint32) error {
 		r.inner[i], r.rings[i] = inner, reader
 	}
 	return nil
+}
+
+// ShrinkHeard gives the filter a table of so many entries of what was heard, so
+// that a test can fill it. The clock, if it is to be frozen, is frozen afterwards.
+func (r *Reply) ShrinkHeard(entries uint32) error {
+	spec, err := bpf.LoadReply()
+	if err != nil {
+		return err
+	}
+	small := spec.Maps[bpf.ReplyMapHeard]
+	small.MaxEntries = entries
+	m, err := ebpf.NewMap(small)
+	if err != nil {
+		return err
+	}
+	if err := r.rewrite(nil, map[string]*ebpf.Map{bpf.ReplyMapHeard: m}); err != nil {
+		return errors.Join(err, m.Close())
+	}
+	old := r.objects.Heard
+	r.objects.Heard = m
+	return old.Close()
+}
+
+// VerifiedInstructions is how many instructions the verifier walked through.
+func (r *Reply) VerifiedInstructions() (uint32, bool) {
+	info, err := r.objects.XsweepReply.Info()
+	if err != nil {
+		return 0, false
+	}
+	return info.VerifiedInstructions()
 }
 
 // Maps are the filter's maps as the kernel has them.

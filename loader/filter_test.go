@@ -5,20 +5,24 @@ package loader_test
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"xsweep/bpf"
 	"xsweep/internal/lab/labtest"
 	"xsweep/loader"
+	"xsweep/sweep/reply"
 )
 
 // Actions of enum xdp_action in linux/bpf.h.
@@ -57,6 +61,11 @@ func echoProbes(messageLen int) []loader.ProbeShape {
 	return []loader.ProbeShape{{Request: 8, MessageLen: messageLen}}
 }
 
+// allProbes are one of each kind; the echo request's is the length of most tests.
+func allProbes() []loader.ProbeShape {
+	return []loader.ProbeShape{{Request: 8, MessageLen: 8 + testDataLen}, {Request: 13, MessageLen: 20}, {Request: 17, MessageLen: 12}}
+}
+
 // defaultConfig is what most tests load.
 func defaultConfig() loader.ReplyConfig {
 	return loader.ReplyConfig{
@@ -68,6 +77,11 @@ func defaultConfig() loader.ReplyConfig {
 type filter struct {
 	*loader.Reply
 	last loader.ReplyStats // the counters before the next frame
+	// watch makes every effect tell the code that was counted, which takes longer
+	// than all else. codes are the counters before the next frame.
+	watch bool
+	codes map[uint8]map[uint8]uint64
+	raw   ringbuf.Record
 }
 
 func load(t testing.TB, c loader.ReplyConfig) *filter {
@@ -102,7 +116,11 @@ type effect struct {
 	Verdict loader.Verdict
 	TTL     int             // the TTL that was counted, or -1
 	RTT     int64           // the RTT that was counted, in ns, or -1
+	Code    string          // the type and code that were counted, as 3/1; empty also if nobody watches
+	Errored bool            // a target more that an error came for
+	Both    bool            // a target more that gave a reply and an error
 	Record  bpf.ReplyRecord // zero: none
+	Message string          // what follows the record
 }
 
 // passed is the effect of every frame that is not ours.
@@ -135,7 +153,7 @@ func (f *filter) observe(t testing.TB, action uint32) effect {
 	switch records := f.drain(t); len(records) {
 	case 0:
 	case 1:
-		e.Record = records[0]
+		e.Record, e.Message = records[0].ReplyRecord, records[0].message
 	default:
 		t.Fatalf("one frame made %d records", len(records))
 	}
@@ -163,6 +181,8 @@ func (f *filter) compare(t testing.TB, action uint32) effect {
 		t.Fatal("no verdict was counted")
 	}
 	e.Verdict = loader.Verdict(verdict)
+	e.Errored = onlyMoved(t, "errored", []uint64{was.Errored}, []uint64{now.Errored}) == 0
+	e.Both = onlyMoved(t, "both", []uint64{was.Both}, []uint64{now.Both}) == 0
 	e.TTL = onlyMoved(t, "ttl", was.TTL[:], now.TTL[:])
 	bin := onlyMoved(t, "rtt bin", was.RTT[:], now.RTT[:])
 	low, high := was.RTTMin, was.RTTMax
@@ -182,8 +202,71 @@ func (f *filter) compare(t testing.TB, action uint32) effect {
 	if got, want := [...]uint64{now.RTTCount, now.RTTSum, now.RTTMin, now.RTTMax}, [...]uint64{was.RTTCount, was.RTTSum, low, high}; got != want {
 		t.Errorf("RTT count, sum, minimum and maximum are %d, not %d", got, want)
 	}
+	if f.watch {
+		e.Code = f.countedCode(t)
+	}
 	return e
 }
+
+// agree gives one frame to model and filter, and stops the test where they do not
+// agree.
+func (f *filter) agree(t testing.TB, m *model, frame []byte, what string) effect {
+	t.Helper()
+	want, got := m.judge(frame), f.run(t, frame)
+	if !f.watch {
+		want.Code = ""
+	}
+	if want != got {
+		t.Fatalf("%s: % x\n(-want +got):\n%s", what, frame, cmp.Diff(want, got))
+	}
+	return got
+}
+
+// agreeInTotal compares what the counters have come to.
+func (f *filter) agreeInTotal(t testing.TB, m *model) {
+	t.Helper()
+	codes, err := f.Codes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := f.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(m.totals(), totals{Errored: s.Errored, Both: s.Both, Codes: codes}); diff != "" {
+		t.Fatalf("in total (-want +got):\n%s", diff)
+	}
+}
+
+// countedCode finds the one type and code that were counted since it was
+// called before.
+func (f *filter) countedCode(t testing.TB) string {
+	t.Helper()
+	now, err := f.Codes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := f.codes
+	f.codes = now
+	counted := ""
+	for icmpType, codes := range now {
+		for code, n := range codes {
+			switch n {
+			case was[icmpType][code]:
+			case was[icmpType][code] + 1:
+				if counted != "" {
+					t.Fatalf("type %d, code %d was counted, and %s too", icmpType, code, counted)
+				}
+				counted = codeName(icmpType, code)
+			default:
+				t.Fatalf("type %d, code %d went from %d to %d", icmpType, code, was[icmpType][code], n)
+			}
+		}
+	}
+	return counted
+}
+
+func codeName(icmpType, code uint8) string { return fmt.Sprintf("%d/%d", icmpType, code) }
 
 // onlyMoved finds the one counter that went up, and by one. It is -1 when
 // all stand; anything else fails the test.
@@ -202,32 +285,58 @@ func onlyMoved(t testing.TB, what string, was, now []uint64) int {
 	return moved
 }
 
+// ringRecord is what came out of a ring: a record, and the message behind it.
+type ringRecord struct {
+	bpf.ReplyRecord
+	message string
+}
+
+// longRecord is the length of a record with room for a message, in bytes.
+const longRecord = reply.RecordLen + 576
+
 // drain empties the rings.
-func (f *filter) drain(t testing.TB) []bpf.ReplyRecord {
+func (f *filter) drain(t testing.TB) []ringRecord {
 	t.Helper()
-	var records []bpf.ReplyRecord
-	var raw ringbuf.Record
+	var records []ringRecord
+	for _, raw := range f.drainRaw(t) {
+		var r ringRecord
+		n, err := binary.Decode(raw, binary.LittleEndian, &r.ReplyRecord)
+		if err != nil || n != reply.RecordLen {
+			t.Fatalf("a record of %d bytes, %d of them decoded: %v", len(raw), n, err)
+		}
+		switch {
+		case len(raw) == reply.RecordLen && r.ReplyRecord.Message == 0:
+		case len(raw) == longRecord && r.ReplyRecord.Message > 0 && int(r.ReplyRecord.Message) <= len(raw)-n:
+			r.message = string(raw[n:][:r.ReplyRecord.Message])
+		default:
+			t.Fatalf("a record of %d bytes with a message of %d", len(raw), r.ReplyRecord.Message)
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+// drainRaw empties the rings of what the filter wrote.
+func (f *filter) drainRaw(t testing.TB) [][]byte {
+	t.Helper()
+	var all [][]byte
 	for _, ring := range f.Rings() {
 		if ring.AvailableBytes() == 0 {
 			continue
 		}
 		ring.SetDeadline(time.Unix(1, 0)) // long past: read what is there
 		for {
-			err := ring.ReadInto(&raw)
+			err := ring.ReadInto(&f.raw)
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				break
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			var r bpf.ReplyRecord
-			if n, err := binary.Decode(raw.RawSample, binary.LittleEndian, &r); err != nil || n != len(raw.RawSample) {
-				t.Fatalf("a record of %d bytes, %d of them decoded: %v", len(raw.RawSample), n, err)
-			}
-			records = append(records, r)
+			all = append(all, slices.Clone(f.raw.RawSample))
 		}
 	}
-	return records
+	return all
 }
 
 // pin keeps the test on one CPU, and so on one ring, until it ends.

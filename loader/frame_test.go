@@ -32,23 +32,30 @@ var (
 	theirMAC = net.HardwareAddr{2, 0, 0, 0, 0, 2}
 )
 
-// answerer makes replies as a host makes them: from the probe that it got.
+// answerer makes answers as hosts and routers make them: from the probe that
+// they got. It also knows kinds of probes that the sweep does not send.
 type answerer struct {
 	template *probe.Template
-	probe    []byte
+	source   uint32
 }
 
 func newAnswerer(t testing.TB, c loader.ReplyConfig) *answerer {
 	t.Helper()
+	dataLen := testDataLen
+	for _, p := range c.Probes {
+		if p.Request == 8 {
+			dataLen = p.MessageLen - 8
+		}
+	}
 	template, err := probe.NewTemplate(probe.TemplateConfig{
-		Key: c.Key, Source: c.Source, SourceMAC: ourMAC, NextHop: theirMAC, DataLen: c.Probes[0].MessageLen - 8,
+		Key: c.Key, Source: c.Source, SourceMAC: ourMAC, NextHop: theirMAC, DataLen: dataLen, UTOffset: c.UTOffset,
+		Kinds: []probe.Kind{probe.Echo, probe.Timestamp, probe.Mask},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &answerer{template: template, probe: make([]byte, template.Len(probe.Echo))}
-	template.Init(a.probe, probe.Echo)
-	return a
+	source := c.Source.As4()
+	return &answerer{template: template, source: binary.BigEndian.Uint32(source[:])}
 }
 
 // echo is one reply: to the probe with this target, index and attempt that
@@ -61,12 +68,33 @@ type echo struct {
 	ttl     uint8
 }
 
+// probe is the frame of the probe that e answers.
+func (a *answerer) probe(kind probe.Kind, e echo) []byte {
+	return a.template.Frame(probe.Probe{Kind: kind, Target: e.target, Index: e.index, Attempt: e.attempt, HopLimit: 64}, e.sent)
+}
+
 // reply makes the Ethernet frame of a valid echo reply, by way of gopacket.
-func (a *answerer) reply(t testing.TB, e echo) []byte {
+func (a *answerer) reply(t testing.TB, e echo) []byte { return a.answer(t, probe.Echo, e, nil) }
+
+// timestampReply makes that of a valid timestamp reply, times in milliseconds
+// since midnight.
+func (a *answerer) timestampReply(t testing.TB, e echo, receive, transmit uint32) []byte {
+	return a.answer(t, probe.Timestamp, e, func(data []byte) {
+		binary.BigEndian.PutUint32(data[4:], receive)
+		binary.BigEndian.PutUint32(data[8:], transmit)
+	})
+}
+
+// maskReply makes that of a valid address mask reply.
+func (a *answerer) maskReply(t testing.TB, e echo, mask [4]byte) []byte {
+	return a.answer(t, probe.Mask, e, func(data []byte) { copy(data, mask[:]) })
+}
+
+// answer makes the frame of a reply to a probe of a kind; fill changes its data.
+func (a *answerer) answer(t testing.TB, kind probe.Kind, e echo, fill func([]byte)) []byte {
 	t.Helper()
-	a.template.Address(a.probe, probe.Probe{Target: e.target, Index: e.index, Attempt: e.attempt, HopLimit: 64})
-	a.template.Stamp(a.probe, probe.Echo, e.sent)
-	packet := gopacket.NewPacket(a.probe, layers.LayerTypeEthernet, gopacket.Default)
+	request := a.probe(kind, e)
+	packet := gopacket.NewPacket(request, layers.LayerTypeEthernet, gopacket.Default)
 	if err := packet.ErrorLayer(); err != nil {
 		t.Fatal(err.Error())
 	}
@@ -76,14 +104,78 @@ func (a *answerer) reply(t testing.TB, e echo) []byte {
 	eth.SrcMAC, eth.DstMAC = eth.DstMAC, eth.SrcMAC
 	ip.SrcIP, ip.DstIP = ip.DstIP, ip.SrcIP
 	ip.TTL = e.ttl
-	icmp.TypeCode = layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoReply, 0)
+	icmp.TypeCode = layers.CreateICMPv4TypeCode(kind.ReplyType(), 0)
+	data := slices.Clone(icmp.Payload)
+	if fill != nil {
+		fill(data)
+	}
 	buffer := gopacket.NewSerializeBuffer()
 	if err := gopacket.SerializeLayers(buffer, gopacket.SerializeOptions{ComputeChecksums: true},
-		eth, ip, icmp, gopacket.Payload(icmp.Payload)); err != nil {
+		eth, ip, icmp, gopacket.Payload(data)); err != nil {
 		t.Fatal(err)
 	}
 	// gopacket pads to the least Ethernet frame, which is a case of its own.
-	return slices.Clone(buffer.Bytes()[:len(a.probe)])
+	return slices.Clone(buffer.Bytes()[:len(request)])
+}
+
+// quote is a probe as a router quotes it, whole: its IP packet, with ttl left.
+func (a *answerer) quote(kind probe.Kind, e echo, ttl uint8) []byte {
+	return fixIP(put(a.probe(kind, e), atIP+8, ttl))[atIP:]
+}
+
+// Routers that send errors, outside of the targets: 203.0.113.1 and .2.
+const (
+	routerA = 0xcb007101
+	routerB = 0xcb007102
+)
+
+// icmpError is an error message: who sends it with which TTL as it arrives,
+// what stands behind its checksum, and all that follows.
+type icmpError struct {
+	from           uint32
+	ttl            uint8
+	icmpType, code uint8
+	word           [4]byte
+	quote          []byte
+}
+
+// frame is the Ethernet frame of the message, to whom the probes come from.
+func (a *answerer) frame(e icmpError) []byte {
+	total := 20 + 8 + len(e.quote)
+	b := slices.Concat(ourMAC, theirMAC, []byte{8, 0})
+	b = append(b, 0x45, 0xc0, byte(total>>8), byte(total), 0x31, 0x41, 0, 0, e.ttl, 1, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, e.from)
+	b = binary.BigEndian.AppendUint32(b, a.source)
+	b = append(b, e.icmpType, e.code, 0, 0)
+	b = append(b, e.word[:]...)
+	return fixICMP(fixIP(append(b, e.quote...)))
+}
+
+// quoteOptions puts n bytes of IP options into the header of a quoted packet.
+func quoteOptions(quote []byte, n int) []byte {
+	quote = slices.Insert(quote, 20, slices.Repeat([]byte{1}, n)...)
+	quote[0] += byte(n / 4)
+	binary.BigEndian.PutUint16(quote[2:], binary.BigEndian.Uint16(quote[2:])+uint16(n))
+	return quote
+}
+
+// extended is a quote as RFC 4884 has it: cut or padded to 128 bytes, and a
+// structure behind it. The message's length field is then 32.
+func extended(quote, structure []byte) []byte {
+	padded := make([]byte, 128)
+	copy(padded, quote)
+	return append(padded, structure...)
+}
+
+// extension is a structure with one object (RFC 4884, sections 7 and 8): a label
+// stack (RFC 4950) of these entries.
+func extension(labels ...uint32) []byte {
+	b := []byte{0x20, 0, 0, 0, 0, byte(4 + 4*len(labels)), 1, 1}
+	for _, l := range labels {
+		b = binary.BigEndian.AppendUint32(b, l)
+	}
+	binary.BigEndian.PutUint16(b[2:], internetChecksum(b))
+	return b
 }
 
 // internetChecksum is RFC 1071 as it is written there: 16-bit words in

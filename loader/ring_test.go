@@ -12,11 +12,8 @@ import (
 
 	"xsweep/bpf"
 	"xsweep/loader"
+	"xsweep/sweep/probe"
 )
-
-// recordRoom is what a record takes in a ring, in bytes: itself and the
-// ring's header (BPF_RINGBUF_HDR_SZ).
-const recordRoom = 32 + 8
 
 // A full ring loses a record, and counts that, and nothing else happens: the
 // host is found again as soon as there is room.
@@ -34,7 +31,7 @@ func TestFullRing(t *testing.T) {
 		reply := func(target uint32, attempt uint8) []byte {
 			return a.reply(t, echo{target, 5, attempt, validSent, validTTL})
 		}
-		full := size / recordRoom
+		full := size / loader.RecordBytes
 		for i := range full {
 			if action := f.execute(t, reply(next, 1)); action != xdpDrop {
 				t.Fatalf("reply %d: action %d", i, action)
@@ -95,36 +92,55 @@ func (f *filter) peek(t testing.TB, frame []byte) effect {
 	return f.compare(t, f.execute(t, frame))
 }
 
-// User space that sleeps is woken when an eighth of a ring has filled.
+// User space that sleeps is woken when an eighth of a ring has filled, by records
+// of whatever length.
 func TestWake(t *testing.T) {
 	pin(t)
 	c := defaultConfig()
-	c.RecordAll = true
-	f, a := load(t, c), newAnswerer(t, c)
-	woken := make(chan error, len(f.Rings()))
-	for _, ring := range f.Rings() {
-		ring.SetDeadline(time.Now().Add(20 * time.Second))
-		go func() {
-			var r ringbuf.Record
-			woken <- ring.ReadInto(&r)
-		}()
-	}
-	eighth := f.Rings()[0].BufferSize() / 8
-	frame := a.reply(t, echo{slash16.lo, 1, 1, 1, 64})
-	if _, err := f.Program().Run(&ebpf.RunOptions{Data: frame, Repeat: uint32(eighth/recordRoom + 1)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-woken; err != nil {
-		t.Errorf("an eighth of a ring is full and nobody woke: %v", err)
-	}
-	// The other rings' readers have nothing to read.
-	for _, ring := range f.Rings() {
-		if err := ring.Flush(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range len(f.Rings()) - 1 {
-		<-woken
+	c.RecordAll, c.RecordErrors = true, true
+	a := newAnswerer(t, c)
+	e := echo{slash16.lo, 1, 1, 1, 64}
+	for _, test := range []struct {
+		name  string
+		frame []byte
+		room  int // that its record takes
+	}{
+		{"replies", a.reply(t, e), loader.RecordBytes},
+		{"errors", a.frame(icmpError{from: routerA, icmpType: 3, quote: a.quote(probe.Echo, e, 1)}), loader.RecordBytes},
+		{"errors with extensions", a.frame(icmpError{
+			from: routerA, icmpType: 11, word: [4]byte{1: 32}, quote: extended(a.quote(probe.Echo, e, 1), extension(1)),
+		}), longRecord + 8},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := load(t, c)
+			// At the deadline a reader also takes what is there.
+			const deadline = 5 * time.Second
+			start := time.Now()
+			woken := make(chan error, len(f.Rings()))
+			for _, ring := range f.Rings() {
+				ring.SetDeadline(start.Add(deadline))
+				go func() {
+					var r ringbuf.Record
+					woken <- ring.ReadInto(&r)
+				}()
+			}
+			eighth := f.Rings()[0].BufferSize() / 8
+			if _, err := f.Program().Run(&ebpf.RunOptions{Data: test.frame, Repeat: uint32(eighth/test.room + 1)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-woken; err != nil || time.Since(start) >= deadline {
+				t.Errorf("an eighth of a ring is full and nobody woke for %v: %v", time.Since(start), err)
+			}
+			// The other rings' readers have nothing to read.
+			for _, ring := range f.Rings() {
+				if err := ring.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range len(f.Rings()) - 1 {
+				<-woken
+			}
+		})
 	}
 }
 
