@@ -12,24 +12,34 @@
 #include "parse.h"
 #include "reply_abi.h"
 
+#define EEXIST 17
+
 /* Set by loader/reply.go before the program is loaded. */
 const volatile struct siphash_key key;
 const volatile __u32 source;      /* where probes come from; network byte order */
 const volatile __u32 seen_base;   /* first address of the first page; host byte order */
 const volatile __u32 seen_shift;  /* log2 of the bits a target has */
-const volatile __u32 attempts;    /* probes a target gets */
-const volatile __u32 message_len; /* bytes of ICMP message of a probe */
+const volatile __u32 attempts;    /* probes of each kind that a target gets */
+const volatile __u32 kinds;       /* of probes, one bit each */
+const volatile __u8 places[PROBE_KINDS]; /* a kind's first bit among those of a target */
+const volatile __u32 message_len[PROBE_KINDS]; /* bytes of ICMP message of a probe */
+const volatile __u64 ut_offset;   /* what makes CLOCK_MONOTONIC nanoseconds since a midnight UT */
 const volatile __u32 wake_bytes;  /* wake user space each time so much waits; a power of two */
 const volatile __u8 bare_ip;      /* the device has no link layer */
-const volatile __u8 record_all;   /* repeats and duplicates want records too */
+const volatile __u8 record_first; /* first replies want records */
+const volatile __u8 record_all;   /* so do what is a duplicate of anything recorded */
+const volatile __u8 record_errors; /* so do errors */
+const volatile __u8 many;         /* answers may come from anybody */
 
 /* Never read: these put the types into BTF, where bpf2go finds them. */
 const volatile enum verdict abi_verdict;
+const volatile enum probe_kind abi_probe_kind;
 const volatile struct record abi_record;
 
-/* The bitmap of replies: one bit a target and attempt. A page is 4 KiB; only
- * ranges that the target set touches have pages, and the directory says which
- * (0: none, else the page's number plus one). */
+/* The bitmap of replies: for each target one bit a kind and attempt, and at
+ * the top one for errors. A page is 4 KiB; only ranges that the target set
+ * touches have pages, and the directory says which (0: none, else the page's
+ * number plus one). */
 #define SEEN_PAGE_BITS_LOG2 15
 #define SEEN_PAGE_WORDS (1 << (SEEN_PAGE_BITS_LOG2 - 6))
 
@@ -58,6 +68,30 @@ struct {
 	__type(value, struct counters);
 } stats SEC(".maps");
 
+/* By ICMP type, what carries our cookie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, ICMP_TYPES);
+	__type(key, __u32);
+	__type(value, struct code_counts);
+} codes SEC(".maps");
+
+/* Errors, and with many answers the replies, that have come. */
+struct heard {
+	__u32 target; /* with many answers: its index */
+	__u32 from;
+	__u8 type;
+	__u8 code;
+	__u8 reserved[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct heard);
+	__type(value, __u8);
+} heard SEC(".maps");
+
 /* A ring with several producers is slow, so each CPU has its own. */
 struct record_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -74,8 +108,9 @@ struct {
 /* The bits of one target. */
 struct seen_slot {
 	__u64 *word;
-	__u64 mask;  /* all bits of the target */
-	__u32 first; /* position of the lowest */
+	__u64 replies; /* all bits of replies */
+	__u64 error;   /* the bit of errors */
+	__u32 first;   /* position of the lowest */
 };
 
 static __always_inline int find_slot(__u32 target, struct seen_slot *slot)
@@ -96,25 +131,28 @@ static __always_inline int find_slot(__u32 target, struct seen_slot *slot)
 	bit = (offset << seen_shift) & ((1 << SEEN_PAGE_BITS_LOG2) - 1);
 	slot->word = &page->words[(bit >> 6) & (SEEN_PAGE_WORDS - 1)];
 	slot->first = bit & 63;
-	slot->mask = (~0ULL >> (64 - (1 << seen_shift))) << slot->first;
+	slot->error = 1ULL << ((1 << seen_shift) - 1);
+	slot->replies = (slot->error - 1) << slot->first;
+	slot->error <<= slot->first;
 	return 1;
 }
 
-/* With one attempt a target has one bit. With more it has a bit for each and,
- * at the top, one for replies whose attempt is unknown. */
-static __always_inline __u64 slot_bit(const struct seen_slot *slot, __u8 attempt)
+/* With one attempt a kind has one bit. With more, echo has a bit for replies
+ * whose attempt is unknown and then one for each attempt; the other kinds never
+ * tell theirs. */
+static __always_inline __u64 slot_bit(const struct seen_slot *slot, enum probe_kind kind, __u8 attempt)
 {
-	__u32 position = 0;
+	__u32 position = places[kind];
 
-	if (seen_shift)
-		position = attempt ? attempt - 1 : (1 << seen_shift) - 1;
+	if (attempts > 1)
+		position += attempt;
 	return 1ULL << ((slot->first + position) & 63);
 }
 
 static __always_inline enum verdict positive_verdict(const struct seen_slot *slot, __u64 seen, __u64 bit,
 							   __u8 attempt)
 {
-	if (!(seen & slot->mask))
+	if (!(seen & slot->replies))
 		return VERDICT_FIRST;
 	if (!attempt || !(seen & bit))
 		return VERDICT_REPEAT;
@@ -186,22 +224,36 @@ static __always_inline __u64 wake_flags(void *ring)
 		       BPF_RB_NO_WAKEUP;
 }
 
+static __always_inline void *own_ring(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&rings, &cpu);
+}
+
+static __always_inline void count_code(__u8 type, __u8 code)
+{
+	__u32 key = type;
+	struct code_counts *c = bpf_map_lookup_elem(&codes, &key);
+
+	if (c)
+		c->count[code]++;
+}
+
 /* A positive reply whose cookie is ours. The record's room is taken before
  * the bit is set: a reply that cannot be recorded leaves the bit clear, so
  * that a later attempt can still find the host. */
 static __always_inline enum verdict judge_positive(struct counters *st, const struct seen_slot *slot,
-							 const struct record *reply)
+							 enum probe_kind kind, const struct record *reply)
 {
-	__u64 bit = slot_bit(slot, reply->attempt);
+	__u64 bit = slot_bit(slot, kind, reply->attempt);
 	__u64 seen = *(volatile __u64 *)slot->word;
 	enum verdict verdict = positive_verdict(slot, seen, bit, reply->attempt);
 	struct record *record = NULL;
 	void *ring = NULL;
 
-	if (verdict == VERDICT_FIRST || record_all) {
-		__u32 cpu = bpf_get_smp_processor_id();
-
-		ring = bpf_map_lookup_elem(&rings, &cpu);
+	if (verdict == VERDICT_FIRST ? record_first : record_first && record_all) {
+		ring = own_ring();
 		if (!ring)
 			return VERDICT_RECORD_LOST;
 		record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
@@ -214,9 +266,13 @@ static __always_inline enum verdict judge_positive(struct counters *st, const st
 		verdict = positive_verdict(slot, seen, bit, reply->attempt);
 	}
 	if (verdict == VERDICT_FIRST || verdict == VERDICT_REPEAT) {
-		count_rtt(st, reply->rtt_ns);
+		/* RTTs of other kinds are whole milliseconds: they are not mixed in. */
+		if (kind == PROBE_ECHO)
+			count_rtt(st, reply->rtt_ns);
 		st->ttl[reply->ttl]++;
 	}
+	if (verdict == VERDICT_FIRST && (seen & slot->error))
+		st->both++;
 	if (record) {
 		if (verdict == VERDICT_FIRST || record_all) {
 			*record = *reply;
@@ -229,59 +285,374 @@ static __always_inline enum verdict judge_positive(struct counters *st, const st
 	return verdict;
 }
 
-static __always_inline enum verdict judge_echo_reply(struct counters *st, const struct icmp_packet *packet,
-							   void *data_end)
+/* Whether what is behind a header is the payload of a probe of ours, up to
+ * end: then attempt and round-trip time are known. */
+static __always_inline int read_payload(void *p, void *end, void *data_end, struct record *reply, __u64 *index)
+{
+	struct probe_payload *payload = p;
+	__u64 sent, index_attempt;
+	__u8 attempt;
+
+	if ((void *)(payload + 1) > data_end || (void *)(payload + 1) > end)
+		return 0;
+	sent = payload->sent_ns;
+	index_attempt = payload->index_attempt;
+	attempt = (__u8)index_attempt;
+	if (payload->tag != probe_tag(key.k0, key.k1, sent, index_attempt) || attempt < 1 || attempt > attempts ||
+	    sent > reply->arrived_ns)
+		return 0;
+	reply->attempt = attempt;
+	reply->rtt_ns = reply->arrived_ns - sent;
+	*index = index_attempt >> PROBE_ATTEMPT_BITS;
+	return 1;
+}
+
+/* The round-trip time that the originate field of a timestamp message tells, in
+ * milliseconds. Nothing but the cookie authenticates it, so that it is believed
+ * only as far as it makes sense. */
+#define TIMESTAMP_RTT_MAX_MS 60000
+
+static __always_inline int read_originate(__u32 originate, __u32 now_ms, __u32 *rtt_ms)
+{
+	if (originate >= DAY_MS)
+		return 0;
+	*rtt_ms = now_ms >= originate ? now_ms - originate : now_ms + DAY_MS - originate;
+	return *rtt_ms <= TIMESTAMP_RTT_MAX_MS;
+}
+
+/* The difference between two times of day, within half a day. */
+static __always_inline __s32 day_difference(__u32 a, __u32 b)
+{
+	__s32 d = (__s32)a - (__s32)b;
+
+	if (d >= (__s32)(DAY_MS / 2))
+		d -= DAY_MS;
+	if (d < -(__s32)(DAY_MS / 2))
+		d += DAY_MS;
+	return d;
+}
+
+static __always_inline void read_timestamps(const struct icmp_timestamps *t, struct record *reply)
+{
+	__u32 originate = bpf_ntohl(t->originate), receive = bpf_ntohl(t->receive), transmit = bpf_ntohl(t->transmit);
+	__u32 now = milliseconds_ut(reply->arrived_ns, ut_offset), rtt;
+	__s32 there, back;
+
+	reply->word = OFFSET_UNKNOWN;
+	if (!read_originate(originate, now, &rtt))
+		return;
+	reply->rtt_ns = rtt * 1000000ULL;
+	/* The high bit marks a time that is not in milliseconds since midnight. */
+	if (receive >= DAY_MS || transmit >= DAY_MS)
+		return;
+	/* As NTP does (RFC 5905, section 8), the halves rounded up. A clock half a
+	 * day off is on either side. */
+	there = day_difference(receive, originate);
+	back = day_difference(transmit, now);
+	if (back - there > (__s32)(DAY_MS / 2))
+		back -= DAY_MS;
+	if (there - back > (__s32)(DAY_MS / 2))
+		back += DAY_MS;
+	there = (there + back + 1) >> 1;
+	reply->word = there;
+}
+
+/* With many answers: one record for each who answers a probe. Its target is
+ * known from the payload alone. */
+static __always_inline enum verdict judge_many(struct counters *st, struct record *reply, __u64 index)
+{
+	struct heard heard_key = {};
+	struct record *record = NULL;
+	__u8 one = 1;
+	void *ring = NULL;
+	long err;
+
+	heard_key.target = index;
+	heard_key.from = reply->from;
+	reply->target = index;
+	if (record_first) {
+		ring = own_ring();
+		if (!ring)
+			return VERDICT_RECORD_LOST;
+		record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
+		if (!record)
+			return VERDICT_RECORD_LOST;
+	}
+	err = bpf_map_update_elem(&heard, &heard_key, &one, BPF_NOEXIST);
+	reply->verdict = err == 0 ? VERDICT_FIRST : err == -EEXIST ? VERDICT_DUPLICATE : VERDICT_RECORD_LOST;
+	if (reply->verdict == VERDICT_FIRST) {
+		count_rtt(st, reply->rtt_ns);
+		st->ttl[reply->ttl]++;
+	}
+	if (record) {
+		if (reply->verdict == VERDICT_FIRST || (reply->verdict == VERDICT_DUPLICATE && record_all)) {
+			*record = *reply;
+			bpf_ringbuf_submit(record, wake_flags(ring));
+		} else {
+			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		}
+	}
+	return reply->verdict;
+}
+
+static __always_inline enum verdict judge_reply(struct counters *st, const struct icmp_packet *packet,
+						      enum probe_kind kind, void *data_end, __u64 now)
 {
 	struct iphdr *ip = packet->ip;
 	struct icmp_header *icmp = packet->icmp;
-	struct probe_payload *payload = (void *)(icmp + 1);
+	void *data = icmp + 1, *end = (void *)icmp + packet->length;
 	struct record reply = {};
 	struct seen_slot slot;
-	__u64 k0 = key.k0, k1 = key.k1;
-	__u64 sum = 0;
+	__u64 index = 0;
 	__u32 target;
+	int ours;
 
-	if (packet->length > CHECKSUM_MAX_LENGTH) /* no probe is so long */
-		return VERDICT_FOREIGN;
-	if (!checksum_bytes(ip, packet->header, data_end, packet->length, &sum))
-		return VERDICT_MALFORMED;
-	if (checksum_fold(sum) != 0xffff)
-		return VERDICT_CHECKSUM;
 	if (icmp->code != 0)
+		return VERDICT_MALFORMED;
+	if (kind == PROBE_TIMESTAMP && packet->length < sizeof(*icmp) + sizeof(struct icmp_timestamps))
+		return VERDICT_MALFORMED;
+	if (kind == PROBE_MASK && packet->length < sizeof(*icmp) + 4)
 		return VERDICT_MALFORMED;
 
 	target = bpf_ntohl(ip->saddr);
-	if (ip->daddr != source || !find_slot(target, &slot))
-		return VERDICT_FOREIGN;
-	if (icmp->id_sequence != cookie_v4(k0, k1, ip->daddr, ip->saddr))
-		return packet->length == message_len ? VERDICT_FORGED : VERDICT_FOREIGN;
-
-	reply.arrived_ns = bpf_ktime_get_ns();
+	reply.arrived_ns = now;
 	reply.rtt_ns = RTT_UNKNOWN;
-	if (packet->length >= sizeof(*icmp) + sizeof(*payload) && (void *)(payload + 1) <= data_end) {
-		__u64 sent = payload->sent_ns, index_attempt = payload->index_attempt;
-		__u8 attempt = (__u8)index_attempt;
-
-		if (payload->tag == probe_tag(k0, k1, sent, index_attempt) && attempt >= 1 && attempt <= attempts &&
-		    sent <= reply.arrived_ns) {
-			reply.attempt = attempt;
-			reply.rtt_ns = reply.arrived_ns - sent;
-		}
-	}
 	reply.target = target;
 	reply.from = target;
 	reply.size = packet->length;
 	reply.ttl = ip->ttl;
 	reply.type = icmp->type;
-	reply.code = icmp->code;
-	return judge_positive(st, &slot, &reply);
+	if (ip->daddr != source)
+		return VERDICT_FOREIGN;
+	if (many) {
+		if (kind != PROBE_ECHO || !read_payload(data, end, data_end, &reply, &index))
+			return packet->length == message_len[kind] ? VERDICT_FORGED : VERDICT_FOREIGN;
+		count_code(icmp->type, icmp->code);
+		return judge_many(st, &reply, index);
+	}
+	if (!find_slot(target, &slot))
+		return VERDICT_FOREIGN;
+	ours = icmp->id_sequence == cookie_v4(key.k0, key.k1, ip->daddr, ip->saddr);
+	if (!ours)
+		return packet->length == message_len[kind] ? VERDICT_FORGED : VERDICT_FOREIGN;
+	count_code(icmp->type, icmp->code);
+
+	if (kind == PROBE_ECHO) {
+		read_payload(data, end, data_end, &reply, &index);
+	} else if (kind == PROBE_TIMESTAMP) {
+		if (data + sizeof(struct icmp_timestamps) > data_end) /* cannot be, but for the verifier */
+			return VERDICT_MALFORMED;
+		read_timestamps(data, &reply);
+	} else {
+		if (data + 4 > data_end)
+			return VERDICT_MALFORMED;
+		reply.word = *(__u32 *)data;
+	}
+	return judge_positive(st, &slot, kind, &reply);
 }
 
-static __always_inline enum verdict judge(struct counters *st, void *data, void *data_end)
+/* Where a message may have extensions (RFC 4884): where its length field says
+ * so, or, as routers did before that, behind 128 bytes of the probe (section
+ * 5.5). Whether they are well-formed is for user space. */
+#define OLD_QUOTE 128
+#define EXTENSION_HEADER 4
+#define EXTENSION_VERSION 2
+
+static __always_inline int may_have_extensions(const struct icmp_packet *packet, void *data_end)
 {
+	struct icmp_header *icmp = packet->icmp;
+	__u8 *old = (__u8 *)(icmp + 1) + OLD_QUOTE;
+
+	if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_TIME_EXCEEDED && icmp->type != ICMP_PARAMETER_PROBLEM)
+		return 0;
+	if (((__u8 *)&icmp->id_sequence)[1])
+		return 1;
+	if (packet->length < sizeof(*icmp) + OLD_QUOTE + EXTENSION_HEADER || (void *)(old + EXTENSION_HEADER) > data_end)
+		return 0;
+	return *old >> 4 == EXTENSION_VERSION;
+}
+
+/* Copies the first length bytes of a message, in whole words. */
+static __always_inline __u32 copy_message(struct long_record *record, void *p, void *data_end, __u32 length)
+{
+	__u32 words = length >> 2, i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < MESSAGE_MAX / 4; i++) {
+		if (i >= words)
+			break;
+		barrier_var(p);
+		if (p + 4 > data_end)
+			break;
+		record->message[i] = *(__u32 *)p;
+		p += 4;
+	}
+	return i << 2;
+}
+
+/* Notes an error, and says whether it came before. */
+static __always_inline enum verdict note_error(const struct record *reply)
+{
+	struct heard heard_key = { .target = reply->target, .from = reply->from, .type = reply->type, .code = reply->code };
+	__u8 one = 1;
+	long err = bpf_map_update_elem(&heard, &heard_key, &one, BPF_NOEXIST);
+
+	if (!err)
+		return VERDICT_ERROR;
+	return err == -EEXIST ? VERDICT_ERROR_DUPLICATE : VERDICT_ERROR_UNCHECKED;
+}
+
+static __always_inline enum verdict record_error(const struct icmp_packet *packet, struct record *reply, void *data_end)
+{
+	struct long_record *longer;
+	struct record *record;
+	void *ring = own_ring();
+
+	if (!ring)
+		return VERDICT_RECORD_LOST;
+	if (may_have_extensions(packet, data_end)) {
+		longer = bpf_ringbuf_reserve(ring, sizeof(*longer), 0);
+		if (!longer)
+			return VERDICT_RECORD_LOST;
+		reply->verdict = note_error(reply);
+		if (reply->verdict == VERDICT_ERROR_DUPLICATE && !record_all) {
+			bpf_ringbuf_discard(longer, BPF_RB_NO_WAKEUP);
+			return VERDICT_ERROR_DUPLICATE;
+		}
+		reply->message = copy_message(longer, packet->icmp, data_end, packet->length);
+		longer->record = *reply;
+		bpf_ringbuf_submit(longer, wake_flags(ring));
+		return reply->verdict;
+	}
+	record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
+	if (!record)
+		return VERDICT_RECORD_LOST;
+	reply->verdict = note_error(reply);
+	if (reply->verdict == VERDICT_ERROR_DUPLICATE && !record_all) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return VERDICT_ERROR_DUPLICATE;
+	}
+	*record = *reply;
+	bpf_ringbuf_submit(record, wake_flags(ring));
+	return reply->verdict;
+}
+
+/* The kind of a request, or PROBE_KINDS for what no probe of ours is. */
+static __always_inline enum probe_kind kind_of_request(__u8 type)
+{
+	if (type == ICMP_ECHO_REQUEST && kinds & 1 << PROBE_ECHO)
+		return PROBE_ECHO;
+	if (type == ICMP_TIMESTAMP && kinds & 1 << PROBE_TIMESTAMP)
+		return PROBE_TIMESTAMP;
+	if (type == ICMP_MASK_REQUEST && kinds & 1 << PROBE_MASK)
+		return PROBE_MASK;
+	return PROBE_KINDS;
+}
+
+/* An error message, which quotes the packet that caused it: its IP header and
+ * at least 8 bytes (RFC 792), which hold our cookie. It is charged to the target
+ * of that packet. Routers change some of what they quote (TTL, checksum), so
+ * that only what we look at is checked. */
+static __always_inline enum verdict judge_error(struct counters *st, const struct icmp_packet *packet, void *data_end,
+						      __u64 now)
+{
+	struct icmp_header *icmp = packet->icmp, *quoted_icmp;
+	struct iphdr *quoted = (void *)(icmp + 1);
+	void *end = (void *)icmp + packet->length;
+	struct record reply = {};
+	struct seen_slot slot;
+	enum probe_kind kind;
+	enum verdict verdict;
+	__u32 header, quote = packet->length - sizeof(*icmp), rtt;
+	__u64 index, seen;
+
+	if (quote < sizeof(*quoted) || (void *)(quoted + 1) > data_end)
+		return VERDICT_MALFORMED;
+	header = quoted->ihl * 4;
+	if (quoted->version != 4 || header < sizeof(*quoted))
+		return VERDICT_MALFORMED;
+	if (quoted->protocol != IPPROTO_ICMP || quoted->saddr != source || packet->ip->daddr != source)
+		return VERDICT_FOREIGN;
+	if (quoted->frag_off & bpf_htons(IP_OFFSET_MASK))
+		return VERDICT_FRAGMENT;
+	quoted_icmp = (void *)quoted + header;
+	if (quote < header + sizeof(*quoted_icmp) || (void *)(quoted_icmp + 1) > data_end)
+		return VERDICT_MALFORMED;
+	kind = kind_of_request(quoted_icmp->type);
+	if (kind == PROBE_KINDS || quoted_icmp->code != 0)
+		return VERDICT_FOREIGN;
+
+	reply.target = bpf_ntohl(quoted->daddr);
+	if (!find_slot(reply.target, &slot))
+		return VERDICT_FOREIGN;
+	if (quoted_icmp->id_sequence != cookie_v4(key.k0, key.k1, quoted->saddr, quoted->daddr))
+		return bpf_ntohs(quoted->tot_len) == sizeof(*quoted) + message_len[kind] ? VERDICT_FORGED : VERDICT_FOREIGN;
+	count_code(icmp->type, icmp->code);
+
+	reply.arrived_ns = now;
+	reply.rtt_ns = RTT_UNKNOWN;
+	reply.from = bpf_ntohl(packet->ip->saddr);
+	reply.word = icmp->id_sequence;
+	reply.size = packet->length;
+	reply.ttl = packet->ip->ttl;
+	reply.type = icmp->type;
+	reply.code = icmp->code;
+	reply.quoted_ttl = quoted->ttl;
+	if (kind == PROBE_ECHO) {
+		read_payload(quoted_icmp + 1, end, data_end, &reply, &index);
+	} else if (kind == PROBE_TIMESTAMP) {
+		struct icmp_timestamps *t = (void *)(quoted_icmp + 1);
+
+		if ((void *)&t->receive <= data_end && (void *)&t->receive <= end &&
+		    read_originate(bpf_ntohl(t->originate), milliseconds_ut(reply.arrived_ns, ut_offset), &rtt))
+			reply.rtt_ns = rtt * 1000000ULL;
+	}
+	verdict = record_errors ? record_error(packet, &reply, data_end) : note_error(&reply);
+	if (verdict == VERDICT_RECORD_LOST)
+		return verdict;
+	if (!(*(volatile __u64 *)slot.word & slot.error)) {
+		seen = __sync_fetch_and_or(slot.word, slot.error);
+		if (!(seen & slot.error)) {
+			st->errored++;
+			if (seen & slot.replies)
+				st->both++;
+		}
+	}
+	return verdict;
+}
+
+/* What an ICMP type is to this sweep. */
+enum role { ROLE_NONE, ROLE_REPLY, ROLE_ERROR };
+
+static __always_inline enum role role_of(__u8 type)
+{
+	switch (type) {
+	case ICMP_ECHO_REPLY:
+		return kinds & 1 << PROBE_ECHO ? ROLE_REPLY : ROLE_NONE;
+	case ICMP_TIMESTAMP_REPLY:
+		return kinds & 1 << PROBE_TIMESTAMP ? ROLE_REPLY : ROLE_NONE;
+	case ICMP_MASK_REPLY:
+		return kinds & 1 << PROBE_MASK ? ROLE_REPLY : ROLE_NONE;
+	case ICMP_UNREACHABLE:
+	case ICMP_SOURCE_QUENCH:
+	case ICMP_REDIRECT:
+	case ICMP_TIME_EXCEEDED:
+	case ICMP_PARAMETER_PROBLEM:
+		return ROLE_ERROR;
+	}
+	return ROLE_NONE;
+}
+
+static __always_inline enum verdict judge(struct counters *st, struct xdp_md *ctx, int pieces)
+{
+	void *data = (void *)(long)ctx->data;
+	void *data_end = (void *)(long)ctx->data_end;
 	struct icmp_packet packet;
 	enum parse_result result;
+	enum probe_kind kind;
+	enum role role;
 	void *p = data;
+	__u64 sum = 0, now;
 
 	if (!bare_ip) {
 		result = parse_ethernet(&p, data_end);
@@ -301,16 +672,33 @@ static __always_inline enum verdict judge(struct counters *st, void *data, void 
 	case PARSE_FRAGMENT:
 		return VERDICT_FRAGMENT;
 	}
-	if (packet.icmp->type != ICMP_ECHO_REPLY)
+	role = role_of(packet.icmp->type);
+	if (role == ROLE_NONE)
 		return VERDICT_FOREIGN;
-	return judge_echo_reply(st, &packet, data_end);
+	if (pieces && (packet.length > CHECKSUM_MAX_LENGTH || (void *)packet.icmp + packet.length > data_end)) {
+		if (!checksum_pieces(ctx, (void *)packet.icmp - data, packet.length, &sum))
+			return VERDICT_MALFORMED;
+	} else {
+		if (packet.length > CHECKSUM_MAX_LENGTH) /* no answer of ours is so long */
+			return VERDICT_FOREIGN;
+		if (!checksum_bytes(packet.ip, packet.header, data_end, packet.length, &sum))
+			return VERDICT_MALFORMED;
+	}
+	if (checksum_fold(sum) != 0xffff)
+		return VERDICT_CHECKSUM;
+	now = bpf_ktime_get_ns();
+	if (role == ROLE_ERROR)
+		return judge_error(st, &packet, data_end, now);
+	kind = PROBE_ECHO;
+	if (kinds & 1 << PROBE_TIMESTAMP && packet.icmp->type == ICMP_TIMESTAMP_REPLY)
+		kind = PROBE_TIMESTAMP;
+	else if (kinds & 1 << PROBE_MASK && packet.icmp->type == ICMP_MASK_REPLY)
+		kind = PROBE_MASK;
+	return judge_reply(st, &packet, kind, data_end, now);
 }
 
-SEC("xdp")
-int xsweep_reply(struct xdp_md *ctx)
+static __always_inline int filter(struct xdp_md *ctx, int pieces)
 {
-	void *data = (void *)(long)ctx->data;
-	void *data_end = (void *)(long)ctx->data_end;
 	enum verdict verdict;
 	struct counters *st;
 	__u32 zero = 0;
@@ -319,17 +707,34 @@ int xsweep_reply(struct xdp_md *ctx)
 	if (!st) /* cannot be: the map has one entry */
 		return XDP_PASS;
 	st->judged++;
-	verdict = judge(st, data, data_end);
+	verdict = judge(st, ctx, pieces);
 	st->verdicts[verdict & 15]++;
 	switch (verdict) {
 	case VERDICT_FIRST:
 	case VERDICT_REPEAT:
 	case VERDICT_DUPLICATE:
+	case VERDICT_ERROR:
+	case VERDICT_ERROR_DUPLICATE:
+	case VERDICT_ERROR_UNCHECKED:
 	case VERDICT_RECORD_LOST:
 		return XDP_DROP;
 	default:
 		return XDP_PASS;
 	}
+}
+
+SEC("xdp")
+int xsweep_reply(struct xdp_md *ctx)
+{
+	return filter(ctx, 0);
+}
+
+/* For devices whose packets may come in several pieces, and probes that are
+ * longer than one. */
+SEC("xdp.frags")
+int xsweep_reply_frags(struct xdp_md *ctx)
+{
+	return filter(ctx, 1);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -13,10 +13,17 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type ReplyCodeCounts struct {
+	_     structs.HostLayout
+	Count [256]uint64
+}
+
 type ReplyCounters struct {
 	_              structs.HostLayout
 	Judged         uint64
 	Verdicts       [16]uint64
+	Errored        uint64
+	Both           uint64
 	RttCount       uint64
 	RttSum         uint64
 	RttMax         uint64
@@ -25,19 +32,31 @@ type ReplyCounters struct {
 	Rtt            [1024]uint64
 }
 
+type ReplyProbeKind uint32
+
+const (
+	ReplyProbeKindPROBE_ECHO      ReplyProbeKind = 0
+	ReplyProbeKindPROBE_TIMESTAMP ReplyProbeKind = 1
+	ReplyProbeKindPROBE_MASK      ReplyProbeKind = 2
+	ReplyProbeKindPROBE_KINDS     ReplyProbeKind = 3
+)
+
 type ReplyRecord struct {
 	_         structs.HostLayout
 	ArrivedNs uint64
 	RttNs     uint64
 	Target    uint32
 	From      uint32
+	Word      uint32
 	Size      uint16
+	Message   uint16
 	Ttl       uint8
 	Type      uint8
 	Code      uint8
 	Attempt   uint8
 	Verdict   uint8
-	Reserved  uint8
+	QuotedTtl uint8
+	Reserved  [2]uint8
 }
 
 type ReplyVerdict uint32
@@ -54,30 +73,41 @@ const (
 	ReplyVerdictVERDICT_DUPLICATE       ReplyVerdict = 8
 	ReplyVerdictVERDICT_ERROR           ReplyVerdict = 9
 	ReplyVerdictVERDICT_ERROR_DUPLICATE ReplyVerdict = 10
-	ReplyVerdictVERDICT_RECORD_LOST     ReplyVerdict = 11
-	ReplyVerdictVERDICT_COUNT           ReplyVerdict = 12
+	ReplyVerdictVERDICT_ERROR_UNCHECKED ReplyVerdict = 11
+	ReplyVerdictVERDICT_RECORD_LOST     ReplyVerdict = 12
+	ReplyVerdictVERDICT_COUNT           ReplyVerdict = 13
 )
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ReplyMapRings         = "rings"
-	ReplyMapSeenDirectory = "seen_directory"
-	ReplyMapSeenPages     = "seen_pages"
-	ReplyMapStats         = "stats"
-	ReplyProgXsweepReply  = "xsweep_reply"
-	ReplyVarAbiRecord     = "abi_record"
-	ReplyVarAbiVerdict    = "abi_verdict"
-	ReplyVarAttempts      = "attempts"
-	ReplyVarBareIp        = "bare_ip"
-	ReplyVarKey           = "key"
-	ReplyVarMessageLen    = "message_len"
-	ReplyVarRecordAll     = "record_all"
-	ReplyVarSeenBase      = "seen_base"
-	ReplyVarSeenShift     = "seen_shift"
-	ReplyVarSource        = "source"
-	ReplyVarWakeBytes     = "wake_bytes"
+	ReplyMapCodes             = "codes"
+	ReplyMapHeard             = "heard"
+	ReplyMapRings             = "rings"
+	ReplyMapSeenDirectory     = "seen_directory"
+	ReplyMapSeenPages         = "seen_pages"
+	ReplyMapStats             = "stats"
+	ReplyProgXsweepReply      = "xsweep_reply"
+	ReplyProgXsweepReplyFrags = "xsweep_reply_frags"
+	ReplyVarAbiProbeKind      = "abi_probe_kind"
+	ReplyVarAbiRecord         = "abi_record"
+	ReplyVarAbiVerdict        = "abi_verdict"
+	ReplyVarAttempts          = "attempts"
+	ReplyVarBareIp            = "bare_ip"
+	ReplyVarKey               = "key"
+	ReplyVarKinds             = "kinds"
+	ReplyVarMany              = "many"
+	ReplyVarMessageLen        = "message_len"
+	ReplyVarPlaces            = "places"
+	ReplyVarRecordAll         = "record_all"
+	ReplyVarRecordErrors      = "record_errors"
+	ReplyVarRecordFirst       = "record_first"
+	ReplyVarSeenBase          = "seen_base"
+	ReplyVarSeenShift         = "seen_shift"
+	ReplyVarSource            = "source"
+	ReplyVarUtOffset          = "ut_offset"
+	ReplyVarWakeBytes         = "wake_bytes"
 )
 
 // LoadReply returns the embedded CollectionSpec for Reply.
@@ -122,13 +152,16 @@ type ReplySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ReplyProgramSpecs struct {
-	XsweepReply *ebpf.ProgramSpec `ebpf:"xsweep_reply"`
+	XsweepReply      *ebpf.ProgramSpec `ebpf:"xsweep_reply"`
+	XsweepReplyFrags *ebpf.ProgramSpec `ebpf:"xsweep_reply_frags"`
 }
 
 // ReplyMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ReplyMapSpecs struct {
+	Codes         *ebpf.MapSpec `ebpf:"codes"`
+	Heard         *ebpf.MapSpec `ebpf:"heard"`
 	Rings         *ebpf.MapSpec `ebpf:"rings"`
 	SeenDirectory *ebpf.MapSpec `ebpf:"seen_directory"`
 	SeenPages     *ebpf.MapSpec `ebpf:"seen_pages"`
@@ -139,17 +172,24 @@ type ReplyMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ReplyVariableSpecs struct {
-	AbiRecord  *ebpf.VariableSpec `ebpf:"abi_record"`
-	AbiVerdict *ebpf.VariableSpec `ebpf:"abi_verdict"`
-	Attempts   *ebpf.VariableSpec `ebpf:"attempts"`
-	BareIp     *ebpf.VariableSpec `ebpf:"bare_ip"`
-	Key        *ebpf.VariableSpec `ebpf:"key"`
-	MessageLen *ebpf.VariableSpec `ebpf:"message_len"`
-	RecordAll  *ebpf.VariableSpec `ebpf:"record_all"`
-	SeenBase   *ebpf.VariableSpec `ebpf:"seen_base"`
-	SeenShift  *ebpf.VariableSpec `ebpf:"seen_shift"`
-	Source     *ebpf.VariableSpec `ebpf:"source"`
-	WakeBytes  *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	AbiProbeKind *ebpf.VariableSpec `ebpf:"abi_probe_kind"`
+	AbiRecord    *ebpf.VariableSpec `ebpf:"abi_record"`
+	AbiVerdict   *ebpf.VariableSpec `ebpf:"abi_verdict"`
+	Attempts     *ebpf.VariableSpec `ebpf:"attempts"`
+	BareIp       *ebpf.VariableSpec `ebpf:"bare_ip"`
+	Key          *ebpf.VariableSpec `ebpf:"key"`
+	Kinds        *ebpf.VariableSpec `ebpf:"kinds"`
+	Many         *ebpf.VariableSpec `ebpf:"many"`
+	MessageLen   *ebpf.VariableSpec `ebpf:"message_len"`
+	Places       *ebpf.VariableSpec `ebpf:"places"`
+	RecordAll    *ebpf.VariableSpec `ebpf:"record_all"`
+	RecordErrors *ebpf.VariableSpec `ebpf:"record_errors"`
+	RecordFirst  *ebpf.VariableSpec `ebpf:"record_first"`
+	SeenBase     *ebpf.VariableSpec `ebpf:"seen_base"`
+	SeenShift    *ebpf.VariableSpec `ebpf:"seen_shift"`
+	Source       *ebpf.VariableSpec `ebpf:"source"`
+	UtOffset     *ebpf.VariableSpec `ebpf:"ut_offset"`
+	WakeBytes    *ebpf.VariableSpec `ebpf:"wake_bytes"`
 }
 
 // ReplyObjects contains all objects after they have been loaded into the kernel.
@@ -172,6 +212,8 @@ func (o *ReplyObjects) Close() error {
 //
 // It can be passed to LoadReplyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ReplyMaps struct {
+	Codes         *ebpf.Map `ebpf:"codes"`
+	Heard         *ebpf.Map `ebpf:"heard"`
 	Rings         *ebpf.Map `ebpf:"rings"`
 	SeenDirectory *ebpf.Map `ebpf:"seen_directory"`
 	SeenPages     *ebpf.Map `ebpf:"seen_pages"`
@@ -180,6 +222,8 @@ type ReplyMaps struct {
 
 func (m *ReplyMaps) Close() error {
 	return _ReplyClose(
+		m.Codes,
+		m.Heard,
 		m.Rings,
 		m.SeenDirectory,
 		m.SeenPages,
@@ -191,29 +235,38 @@ func (m *ReplyMaps) Close() error {
 //
 // It can be passed to LoadReplyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ReplyVariables struct {
-	AbiRecord  *ebpf.Variable `ebpf:"abi_record"`
-	AbiVerdict *ebpf.Variable `ebpf:"abi_verdict"`
-	Attempts   *ebpf.Variable `ebpf:"attempts"`
-	BareIp     *ebpf.Variable `ebpf:"bare_ip"`
-	Key        *ebpf.Variable `ebpf:"key"`
-	MessageLen *ebpf.Variable `ebpf:"message_len"`
-	RecordAll  *ebpf.Variable `ebpf:"record_all"`
-	SeenBase   *ebpf.Variable `ebpf:"seen_base"`
-	SeenShift  *ebpf.Variable `ebpf:"seen_shift"`
-	Source     *ebpf.Variable `ebpf:"source"`
-	WakeBytes  *ebpf.Variable `ebpf:"wake_bytes"`
+	AbiProbeKind *ebpf.Variable `ebpf:"abi_probe_kind"`
+	AbiRecord    *ebpf.Variable `ebpf:"abi_record"`
+	AbiVerdict   *ebpf.Variable `ebpf:"abi_verdict"`
+	Attempts     *ebpf.Variable `ebpf:"attempts"`
+	BareIp       *ebpf.Variable `ebpf:"bare_ip"`
+	Key          *ebpf.Variable `ebpf:"key"`
+	Kinds        *ebpf.Variable `ebpf:"kinds"`
+	Many         *ebpf.Variable `ebpf:"many"`
+	MessageLen   *ebpf.Variable `ebpf:"message_len"`
+	Places       *ebpf.Variable `ebpf:"places"`
+	RecordAll    *ebpf.Variable `ebpf:"record_all"`
+	RecordErrors *ebpf.Variable `ebpf:"record_errors"`
+	RecordFirst  *ebpf.Variable `ebpf:"record_first"`
+	SeenBase     *ebpf.Variable `ebpf:"seen_base"`
+	SeenShift    *ebpf.Variable `ebpf:"seen_shift"`
+	Source       *ebpf.Variable `ebpf:"source"`
+	UtOffset     *ebpf.Variable `ebpf:"ut_offset"`
+	WakeBytes    *ebpf.Variable `ebpf:"wake_bytes"`
 }
 
 // ReplyPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to LoadReplyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ReplyPrograms struct {
-	XsweepReply *ebpf.Program `ebpf:"xsweep_reply"`
+	XsweepReply      *ebpf.Program `ebpf:"xsweep_reply"`
+	XsweepReplyFrags *ebpf.Program `ebpf:"xsweep_reply_frags"`
 }
 
 func (p *ReplyPrograms) Close() error {
 	return _ReplyClose(
 		p.XsweepReply,
+		p.XsweepReplyFrags,
 	)
 }
 

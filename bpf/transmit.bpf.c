@@ -7,8 +7,7 @@
  * is there and due, makes the frame that probe and sends it to the device;
  * otherwise it drops the frame, which goes back to the pool as it is. A frame
  * keeps what was last written to it, by whomever: through a veth pair the other
- * end answers in the same memory. So all is written each time but the pattern
- * behind the tag.
+ * end answers in the same memory. So all is written each time.
  *
  * That a frame was sent is not reported to the caller. Two tracing programs
  * count what the kernel says of each bulk of frames, and bring back the probes
@@ -25,17 +24,18 @@
 #include "parse.h"
 #include "transmit_abi.h"
 
-/* Ethernet and IP header, ICMP type and code: 36 bytes. */
-#define HEADER_WORDS 9
-
 /* Set by loader/transmit.go before the program is loaded. */
 const volatile struct siphash_key key;
 const volatile int device;     /* interface index */
 const volatile __u32 netns;    /* inode of the network namespace that it is in */
 const volatile __u32 source;   /* network byte order */
-const volatile __u32 header[HEADER_WORDS] __attribute__((aligned(8))); /* of every probe, up to the ICMP code */
-const volatile __u64 ip_sum;   /* sums of the words that all probes share */
-const volatile __u64 icmp_sum;
+const volatile __u32 kinds;    /* of probes, one bit each */
+const volatile struct probe_shape shapes[PROBE_KINDS + 1]; /* one more, so that a mask bounds it */
+const volatile __u8 tagged;    /* echo requests have room for the payload */
+const volatile __u32 pattern_length; /* of what echo requests have behind the payload, in bytes */
+const volatile __u8 pattern[PATTERN_MAX];
+const volatile __u32 length;   /* of the frames that come from the pool, in bytes */
+const volatile __u64 ut_offset; /* what makes CLOCK_MONOTONIC nanoseconds since a midnight UT */
 const volatile __u8 traced;    /* the tracing programs below run */
 
 /* Never read: puts the type into BTF, where bpf2go finds it. */
@@ -56,6 +56,16 @@ struct {
 	__type(value, struct transmit_counters);
 } sent SEC(".maps");
 
+/* The device, by its interface index: a frame finds it here faster than by the
+ * index alone, and the tracepoints name both ways alike. It is gone from here
+ * when it is gone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} devices SEC(".maps");
+
 /* What a schedule that lags loses is a stall: it is not caught up with. */
 #define STALL_AFTER (1000000ULL << 8)
 
@@ -63,7 +73,7 @@ struct probe_frame {
 	struct ethhdr eth;
 	struct iphdr ip;
 	struct icmp_header icmp;
-	struct probe_payload payload;
+	struct probe_payload payload; /* or whatever data a probe has */
 } __attribute__((packed));
 
 /* Writes a field of a packed struct at once. The compiler would write bytes,
@@ -106,6 +116,8 @@ static __always_inline __u64 clock(struct probe_ring *r)
 		r->tag[1] = s.v1;
 		r->tag[2] = s.v2;
 		r->tag[3] = s.v3;
+		if (kinds & 1 << PROBE_TIMESTAMP)
+			r->originate = bpf_htonl(milliseconds_ut(r->now_ns, ut_offset));
 	}
 	r->fresh--;
 	return r->now_ns;
@@ -144,29 +156,64 @@ static __always_inline int is_due(struct probe_ring *r, __u64 now)
 	return 1;
 }
 
-static __always_inline void build(struct probe_frame *f, const struct probe_descriptor *p, const struct probe_ring *r)
+/* The kind of a probe. Where all are of one, the verifier sees to it that
+ * nothing is asked. */
+static __always_inline enum probe_kind kind_of(const struct probe_descriptor *p)
 {
-	struct siphash_state s = { r->tag[0], r->tag[1], r->tag[2], r->tag[3] };
-	__u64 index_attempt = p->index_attempt, now = r->now_ns, sum;
-	__u32 target = p->target, cookie, tag;
-	__u16 id = (__u16)(index_attempt >> PROBE_ATTEMPT_BITS);
+	if (kinds == 1 << PROBE_ECHO)
+		return PROBE_ECHO;
+	if (kinds == 1 << PROBE_TIMESTAMP)
+		return PROBE_TIMESTAMP;
+	if (kinds == 1 << PROBE_MASK)
+		return PROBE_MASK;
+	return p->kind & (PROBE_KINDS);
+}
+
+/* Writes the data of a kind, and returns the sum of what is not in the shape's.
+ * The frame has room for the payload, however short the probe is. */
+static __always_inline __u64 write_data(struct probe_frame *f, const struct probe_descriptor *p, enum probe_kind kind,
+					const struct probe_ring *r)
+{
+	__u64 index_attempt = p->index_attempt, now = r->now_ns;
+	__u32 tag;
+
+	if (kind == PROBE_ECHO && tagged) {
+		struct siphash_state s = { r->tag[0], r->tag[1], r->tag[2], r->tag[3] };
+
+		tag = probe_tag_end(&s, index_attempt);
+		put(__u64, f->payload.sent_ns, now);
+		put(__u64, f->payload.index_attempt, index_attempt);
+		put(__u32, f->payload.tag, tag);
+		return (now & 0xffffffff) + (now >> 32) + (index_attempt & 0xffffffff) + (index_attempt >> 32) + tag;
+	}
+	for (int i = 0; i < PAYLOAD_WORDS; i++)
+		put(__u32, ((__u32 *)&f->payload)[i], shapes[kind].data[i]);
+	if (kind == PROBE_TIMESTAMP) {
+		put(__u32, *(__u32 *)&f->payload, r->originate);
+		return r->originate;
+	}
+	return 0;
+}
+
+static __always_inline void build(struct probe_frame *f, const struct probe_descriptor *p, enum probe_kind kind,
+				  const struct probe_ring *r)
+{
+	const volatile struct probe_shape *shape = &shapes[kind];
+	__u32 target = p->target, cookie;
+	__u16 id = (__u16)(p->index_attempt >> PROBE_ATTEMPT_BITS);
+	__u64 sum;
 
 	for (int i = 0; i < HEADER_WORDS / 2; i++)
-		((__u64 *)f)[i] = ((const volatile __u64 *)header)[i];
-	((__u32 *)f)[HEADER_WORDS - 1] = header[HEADER_WORDS - 1];
+		put(__u64, ((__u64 *)f)[i], ((const volatile __u64 *)shape->header)[i]);
+	put(__u32, ((__u32 *)f)[HEADER_WORDS - 1], shape->header[HEADER_WORDS - 1]);
 	put(__u16, f->ip.id, id);
 	f->ip.ttl = p->hop_limit;
 	put(__u32, f->ip.daddr, target);
-	put(__u16, f->ip.check, ~checksum_fold(ip_sum + id + p->hop_limit + target));
+	put(__u16, f->ip.check, ~checksum_fold(shape->ip_sum + id + p->hop_limit + target));
 
 	cookie = cookie_v4(key.k0, key.k1, source, target);
-	tag = probe_tag_end(&s, index_attempt);
 	put(__u32, f->icmp.id_sequence, cookie);
-	put(__u64, f->payload.sent_ns, now);
-	put(__u64, f->payload.index_attempt, index_attempt);
-	put(__u32, f->payload.tag, tag);
-	sum = icmp_sum + cookie + (now & 0xffffffff) + (now >> 32) + (index_attempt & 0xffffffff) +
-	      (index_attempt >> 32) + tag;
+	sum = shape->icmp_sum + cookie + write_data(f, p, kind, r);
 	put(__u16, f->icmp.checksum, ~checksum_fold(sum));
 }
 
@@ -192,6 +239,7 @@ int xsweep_transmit(struct xdp_md *ctx)
 	struct probe_frame *f = (void *)(long)ctx->data;
 	struct probe_ring *r = own_ring();
 	const struct probe_descriptor *p;
+	enum probe_kind kind;
 	__u64 now, n;
 	int again;
 
@@ -221,8 +269,11 @@ int xsweep_transmit(struct xdp_md *ctx)
 	}
 	if (!is_due(r, now))
 		return rest(r);
+	if (bpf_redirect_map(&devices, device, 0) != XDP_REDIRECT)
+		return rest(r);
 	p = again ? &r->again[r->again_taken & (AGAIN_SIZE - 1)] : &r->probes[n & (PROBE_RING_SIZE - 1)];
-	build(f, p, r);
+	kind = kind_of(p);
+	build(f, p, kind, r);
 	if (traced) {
 		r->pending[r->pushed++ & (PENDING_SIZE - 1)] = *p;
 		r->quiet = 0;
@@ -234,7 +285,12 @@ int xsweep_transmit(struct xdp_md *ctx)
 		r->again_taken++;
 	else
 		*(volatile __u64 *)&r->consumed = n + 1;
-	return bpf_redirect(device, 0);
+	if (kind == PROBE_ECHO && pattern_length)
+		bpf_xdp_store_bytes(ctx, sizeof(*f), (void *)pattern, pattern_length);
+	/* Frames come from the pool as long as the longest kind. */
+	if (shapes[kind].length != length)
+		bpf_xdp_adjust_tail(ctx, (int)shapes[kind].length - (int)length);
+	return XDP_REDIRECT;
 }
 
 /* The few fields of the kernel's structs that are looked at. */

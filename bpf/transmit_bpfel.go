@@ -19,7 +19,8 @@ type TransmitProbeDescriptor struct {
 	Target       uint32
 	HopLimit     uint8
 	Tries        uint8
-	Reserved     [2]uint8
+	Kind         uint8
+	Reserved     uint8
 }
 
 type TransmitProbeRing struct {
@@ -46,6 +47,7 @@ type TransmitProbeRing struct {
 	NowNs       uint64
 	Fresh       uint64
 	Tag         [4]uint64
+	Originate   uint64
 	HoldNs      uint64
 	Impatient   uint64
 	Refusal     uint64
@@ -59,6 +61,16 @@ type TransmitProbeRing struct {
 	Probes      [16384]TransmitProbeDescriptor
 }
 
+type TransmitProbeShape struct {
+	_        structs.HostLayout
+	IpSum    uint64
+	IcmpSum  uint64
+	Header   [9]uint32
+	Data     [5]uint32
+	Length   uint32
+	Reserved uint32
+}
+
 type TransmitTransmitCounters struct {
 	_        structs.HostLayout
 	Accepted uint64
@@ -69,6 +81,7 @@ type TransmitTransmitCounters struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	TransmitMapDevices           = "devices"
 	TransmitMapRings             = "rings"
 	TransmitMapSent              = "sent"
 	TransmitProgCountRedirectErr = "count_redirect_err"
@@ -76,13 +89,17 @@ const (
 	TransmitProgXsweepTransmit   = "xsweep_transmit"
 	TransmitVarAbiDescriptor     = "abi_descriptor"
 	TransmitVarDevice            = "device"
-	TransmitVarHeader            = "header"
-	TransmitVarIcmpSum           = "icmp_sum"
-	TransmitVarIpSum             = "ip_sum"
 	TransmitVarKey               = "key"
+	TransmitVarKinds             = "kinds"
+	TransmitVarLength            = "length"
 	TransmitVarNetns             = "netns"
+	TransmitVarPattern           = "pattern"
+	TransmitVarPatternLength     = "pattern_length"
+	TransmitVarShapes            = "shapes"
 	TransmitVarSource            = "source"
+	TransmitVarTagged            = "tagged"
 	TransmitVarTraced            = "traced"
+	TransmitVarUtOffset          = "ut_offset"
 )
 
 // LoadTransmit returns the embedded CollectionSpec for Transmit.
@@ -136,8 +153,9 @@ type TransmitProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TransmitMapSpecs struct {
-	Rings *ebpf.MapSpec `ebpf:"rings"`
-	Sent  *ebpf.MapSpec `ebpf:"sent"`
+	Devices *ebpf.MapSpec `ebpf:"devices"`
+	Rings   *ebpf.MapSpec `ebpf:"rings"`
+	Sent    *ebpf.MapSpec `ebpf:"sent"`
 }
 
 // TransmitVariableSpecs contains global variables before they are loaded into the kernel.
@@ -146,13 +164,17 @@ type TransmitMapSpecs struct {
 type TransmitVariableSpecs struct {
 	AbiDescriptor *ebpf.VariableSpec `ebpf:"abi_descriptor"`
 	Device        *ebpf.VariableSpec `ebpf:"device"`
-	Header        *ebpf.VariableSpec `ebpf:"header"`
-	IcmpSum       *ebpf.VariableSpec `ebpf:"icmp_sum"`
-	IpSum         *ebpf.VariableSpec `ebpf:"ip_sum"`
 	Key           *ebpf.VariableSpec `ebpf:"key"`
+	Kinds         *ebpf.VariableSpec `ebpf:"kinds"`
+	Length        *ebpf.VariableSpec `ebpf:"length"`
 	Netns         *ebpf.VariableSpec `ebpf:"netns"`
+	Pattern       *ebpf.VariableSpec `ebpf:"pattern"`
+	PatternLength *ebpf.VariableSpec `ebpf:"pattern_length"`
+	Shapes        *ebpf.VariableSpec `ebpf:"shapes"`
 	Source        *ebpf.VariableSpec `ebpf:"source"`
+	Tagged        *ebpf.VariableSpec `ebpf:"tagged"`
 	Traced        *ebpf.VariableSpec `ebpf:"traced"`
+	UtOffset      *ebpf.VariableSpec `ebpf:"ut_offset"`
 }
 
 // TransmitObjects contains all objects after they have been loaded into the kernel.
@@ -175,12 +197,14 @@ func (o *TransmitObjects) Close() error {
 //
 // It can be passed to LoadTransmitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TransmitMaps struct {
-	Rings *ebpf.Map `ebpf:"rings"`
-	Sent  *ebpf.Map `ebpf:"sent"`
+	Devices *ebpf.Map `ebpf:"devices"`
+	Rings   *ebpf.Map `ebpf:"rings"`
+	Sent    *ebpf.Map `ebpf:"sent"`
 }
 
 func (m *TransmitMaps) Close() error {
 	return _TransmitClose(
+		m.Devices,
 		m.Rings,
 		m.Sent,
 	)
@@ -192,13 +216,17 @@ func (m *TransmitMaps) Close() error {
 type TransmitVariables struct {
 	AbiDescriptor *ebpf.Variable `ebpf:"abi_descriptor"`
 	Device        *ebpf.Variable `ebpf:"device"`
-	Header        *ebpf.Variable `ebpf:"header"`
-	IcmpSum       *ebpf.Variable `ebpf:"icmp_sum"`
-	IpSum         *ebpf.Variable `ebpf:"ip_sum"`
 	Key           *ebpf.Variable `ebpf:"key"`
+	Kinds         *ebpf.Variable `ebpf:"kinds"`
+	Length        *ebpf.Variable `ebpf:"length"`
 	Netns         *ebpf.Variable `ebpf:"netns"`
+	Pattern       *ebpf.Variable `ebpf:"pattern"`
+	PatternLength *ebpf.Variable `ebpf:"pattern_length"`
+	Shapes        *ebpf.Variable `ebpf:"shapes"`
 	Source        *ebpf.Variable `ebpf:"source"`
+	Tagged        *ebpf.Variable `ebpf:"tagged"`
 	Traced        *ebpf.Variable `ebpf:"traced"`
+	UtOffset      *ebpf.Variable `ebpf:"ut_offset"`
 }
 
 // TransmitPrograms contains all programs after they have been loaded into the kernel.

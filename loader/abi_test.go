@@ -49,7 +49,7 @@ func TestVerdictsAgree(t *testing.T) {
 	if room := len(bpf.ReplyCounters{}.Verdicts); loader.NumVerdicts > room {
 		t.Errorf("%d verdicts, room for %d counters", loader.NumVerdicts, room)
 	}
-	if got, want := loader.Verdict(loader.NumVerdicts).String(), "verdict 12"; got != want {
+	if got, want := loader.Verdict(loader.NumVerdicts).String(), "verdict 13"; got != want {
 		t.Errorf("beyond the last verdict: %q, not %q", got, want)
 	}
 }
@@ -82,7 +82,7 @@ func TestRecordAgrees(t *testing.T) {
 	}
 	want := reply.Record{
 		Time: time.Unix(6, 0).UTC(), Addr: netip.MustParseAddr("198.19.10.11"), From: netip.MustParseAddr("198.19.12.13"),
-		TTL: 57, Attempt: 3, Duplicate: true, Size: 64, RTT: 1234567,
+		TTL: 57, Attempt: 3, Duplicate: true, Size: 64, RTT: 1234567, ClockOffset: reply.OffsetUnknown,
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -103,12 +103,13 @@ func TestMapSizes(t *testing.T) {
 	}{
 		{"no target", nil, 1, 1, 1},
 		{"one address", []span{{7, 7}}, 1, 1, 1},
-		{"one page", []span{{0, 1<<15 - 1}}, 1, 1, 1},
-		{"over a border", []span{{1<<15 - 1, 1 << 15}}, 1, 2, 2},
-		{"a /16", []span{slash16}, 1, 2, 2},
-		{"a /16, three attempts", []span{slash16}, 3, 8, 8},
-		{"a /16, 63 attempts", []span{slash16}, 63, 128, 128},
-		{"far apart", []span{{0, 0}, {^uint32(0), ^uint32(0)}}, 1, 1 << 17, 2},
+		{"one page", []span{{0, 1<<14 - 1}}, 1, 1, 1},
+		{"over a border", []span{{1<<14 - 1, 1 << 14}}, 1, 2, 2},
+		{"a /16", []span{slash16}, 1, 4, 4},
+		{"a /16, two attempts", []span{slash16}, 2, 8, 8},
+		{"a /16, three attempts", []span{slash16}, 3, 16, 16},
+		{"a /16, 60 attempts", []span{slash16}, 60, 128, 128},
+		{"far apart", []span{{0, 0}, {^uint32(0), ^uint32(0)}}, 1, 1 << 18, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := defaultConfig()
@@ -153,9 +154,9 @@ func TestLoadReplyRefuses(t *testing.T) {
 		"IPv6 source":       {func(c *loader.ReplyConfig) { c.Source = netip.IPv6Loopback() }, "source ::1"},
 		"no attempt":        {func(c *loader.ReplyConfig) { c.Attempts = 0 }, "0 attempts"},
 		"negative attempts": {func(c *loader.ReplyConfig) { c.Attempts = -1 }, "-1 attempts"},
-		"too many attempts": {func(c *loader.ReplyConfig) { c.Attempts = loader.MaxAttempts + 1 }, "64 attempts"},
-		"short message":     {func(c *loader.ReplyConfig) { c.MessageLen = 7 }, "7 bytes"},
-		"long message":      {func(c *loader.ReplyConfig) { c.MessageLen = 65516 }, "65516 bytes"},
+		"too many attempts": {func(c *loader.ReplyConfig) { c.Attempts = loader.MaxAttempts + 1 }, "61 attempts"},
+		"short message":     {func(c *loader.ReplyConfig) { c.Probes = echoProbes(7) }, "7 bytes"},
+		"long message":      {func(c *loader.ReplyConfig) { c.Probes = echoProbes(65516) }, "65516 bytes"},
 		"no targets at all": {func(c *loader.ReplyConfig) { c.Targets = nil }, "no targets"},
 	} {
 		c := defaultConfig()

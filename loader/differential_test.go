@@ -23,7 +23,7 @@ func TestDifferential(t *testing.T) {
 		c := defaultConfig()
 		c.BareIP = bare
 		c.Attempts = 1 + rng.IntN(8)
-		c.MessageLen = 28 + rng.IntN(100)
+		c.Probes = echoProbes(28 + rng.IntN(100))
 		c.Targets = targets(span{0xc6130000, 0xc61303ff}, span{0xc613ff00, 0xc613ffff})
 		f, a, m := loadFrozen(t, c, frozenNow), newAnswerer(t, c), newModel(c, frozenNow)
 		for i := range frames / 2 {

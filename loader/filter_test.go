@@ -52,10 +52,15 @@ func targets(spans ...span) iter.Seq2[uint32, uint32] {
 // slash16 is the target set of most tests: 198.19.0.0/16.
 var slash16 = span{0xc6130000, 0xc613ffff}
 
+// echoProbes are echo requests of so many bytes of ICMP message.
+func echoProbes(messageLen int) []loader.ProbeShape {
+	return []loader.ProbeShape{{Request: 8, MessageLen: messageLen}}
+}
+
 // defaultConfig is what most tests load.
 func defaultConfig() loader.ReplyConfig {
 	return loader.ReplyConfig{
-		Key: testKey, Source: testSource, Targets: targets(slash16), Attempts: 3, MessageLen: 8 + testDataLen,
+		Key: testKey, Source: testSource, Targets: targets(slash16), Attempts: 3, Probes: echoProbes(8 + testDataLen), RecordFirst: true,
 	}
 }
 

@@ -41,13 +41,13 @@ type answerer struct {
 func newAnswerer(t testing.TB, c loader.ReplyConfig) *answerer {
 	t.Helper()
 	template, err := probe.NewTemplate(probe.TemplateConfig{
-		Key: c.Key, Source: c.Source, SourceMAC: ourMAC, NextHop: theirMAC, DataLen: c.MessageLen - 8,
+		Key: c.Key, Source: c.Source, SourceMAC: ourMAC, NextHop: theirMAC, DataLen: c.Probes[0].MessageLen - 8,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &answerer{template: template, probe: make([]byte, template.Len())}
-	template.Init(a.probe)
+	a := &answerer{template: template, probe: make([]byte, template.Len(probe.Echo))}
+	template.Init(a.probe, probe.Echo)
 	return a
 }
 
@@ -65,7 +65,7 @@ type echo struct {
 func (a *answerer) reply(t testing.TB, e echo) []byte {
 	t.Helper()
 	a.template.Address(a.probe, probe.Probe{Target: e.target, Index: e.index, Attempt: e.attempt, HopLimit: 64})
-	a.template.Stamp(a.probe, e.sent)
+	a.template.Stamp(a.probe, probe.Echo, e.sent)
 	packet := gopacket.NewPacket(a.probe, layers.LayerTypeEthernet, gopacket.Default)
 	if err := packet.ErrorLayer(); err != nil {
 		t.Fatal(err.Error())

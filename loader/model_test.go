@@ -82,7 +82,7 @@ func (m *model) judgeEchoReply(ip, icmp []byte) effect {
 		return passed(loader.Foreign)
 	}
 	if binary.LittleEndian.Uint32(icmp[4:]) != m.auth.Cookie(to, from) {
-		if len(icmp) == m.MessageLen {
+		if len(icmp) == m.Probes[0].MessageLen {
 			return passed(loader.Forged)
 		}
 		return passed(loader.Foreign)
@@ -128,10 +128,18 @@ func (m *model) judgePositive(r bpf.ReplyRecord) effect {
 }
 
 // inSpan says whether the address lies in a page of the bitmap that the
-// target set touches: 32,768 bits, shared out to the addresses in order.
+// target set touches: 32,768 bits, shared out to the addresses in order. An
+// address has one for each kind, with more attempts one for each of echo's too,
+// and one for errors.
 func (m *model) inSpan(a uint32) bool {
-	bits := uint32(1) // of an address
-	for m.Attempts > 1 && bits < uint32(m.Attempts)+1 {
+	needed := uint32(len(m.Probes)) + 1
+	for _, p := range m.Probes {
+		if p.Request == 8 && m.Attempts > 1 {
+			needed += uint32(m.Attempts)
+		}
+	}
+	bits := uint32(1)
+	for bits < needed {
 		bits *= 2
 	}
 	page := 32768 / bits

@@ -29,9 +29,17 @@ const minRing = 64 << 10
 // RecordBytes is what a record takes of a ring, header included.
 const RecordBytes = int(unsafe.Sizeof(bpf.ReplyRecord{})) + 8
 
-// MaxMessageLen is the longest ICMP message that the filter can judge, in
-// bytes: CHECKSUM_MAX_LENGTH of bpf/include/checksum.h.
-const MaxMessageLen = 4095
+// The longest ICMP messages that the filter can judge, in bytes: in one piece,
+// CHECKSUM_MAX_LENGTH of bpf/include/checksum.h, and in several, what an IP
+// packet holds.
+const (
+	MaxMessageLen       = 4095
+	MaxPiecesMessageLen = 65535 - 20
+)
+
+// MaxOnePieceMTU is an MTU up to which drivers hand packets to programs in one
+// piece, in bytes. Beyond it many take no program that wants that.
+const MaxOnePieceMTU = 3000
 
 // ReplyConfig says what the reply filter is to judge. It is passed by value
 // and does not change while the filter is loaded.
@@ -43,16 +51,48 @@ type ReplyConfig struct {
 	// Targets yields the ranges of addresses that may answer, both ends
 	// included, ascending and disjoint, in host byte order.
 	Targets iter.Seq2[uint32, uint32]
-	// Attempts is how many probes a target gets, 1 to MaxAttempts.
+	// Probes are the kinds of probes that a target gets, none twice.
+	Probes []ProbeShape
+	// Attempts is how many of each kind a target gets, 1 to MaxAttempts.
 	Attempts int
-	// MessageLen is the length of a probe's ICMP message in bytes, 8 to
-	// MaxMessageLen.
-	MessageLen int
+	// UTOffset is what makes CLOCK_MONOTONIC nanoseconds since a midnight UT, for
+	// timestamp replies.
+	UTOffset int64
+	// Pieces is for devices whose packets may come in several pieces, and for
+	// probes over MaxMessageLen. It needs Linux 5.18.
+	Pieces bool
 	// BareIP is set for devices whose frames start with the IP header.
 	BareIP bool
-	// RecordAll asks for records of repeats and duplicates too.
-	RecordAll bool
+	// RecordFirst asks for a record of each target's first reply, RecordErrors
+	// for one of each error, and RecordAll for the repeats and duplicates of what
+	// else is recorded.
+	RecordFirst, RecordErrors, RecordAll bool
+	// Many takes replies to echo requests from any address, if their tag is
+	// right: one from each is the first. A record's target is then an index.
+	Many bool
 }
+
+// ProbeShape is a kind of probe, as the filter knows its answers by.
+type ProbeShape struct {
+	// Request is the ICMP type: 8, 13 or 17.
+	Request uint8
+	// MessageLen is the length of the ICMP message in bytes, 8 to MaxMessageLen,
+	// or MaxPiecesMessageLen.
+	MessageLen int
+}
+
+// probeKind is enum probe_kind of bpf/include/parse.h.
+type probeKind = bpf.ReplyProbeKind
+
+const (
+	echoKind      = bpf.ReplyProbeKindPROBE_ECHO
+	timestampKind = bpf.ReplyProbeKindPROBE_TIMESTAMP
+	maskKind      = bpf.ReplyProbeKindPROBE_MASK
+	numKinds      = bpf.ReplyProbeKindPROBE_KINDS
+)
+
+// requestKinds are the kinds by the ICMP type of their requests.
+var requestKinds = map[uint8]probeKind{8: echoKind, 13: timestampKind, 17: maskKind}
 
 func (c ReplyConfig) validate() error {
 	switch {
@@ -60,17 +100,61 @@ func (c ReplyConfig) validate() error {
 		return fmt.Errorf("reply filter: source %v is not an IPv4 address", c.Source)
 	case c.Attempts < 1 || c.Attempts > MaxAttempts:
 		return fmt.Errorf("reply filter: %d attempts: must be 1 to %d", c.Attempts, MaxAttempts)
-	case c.MessageLen < 8 || c.MessageLen > MaxMessageLen:
-		return fmt.Errorf("reply filter: ICMP message of %d bytes: must be 8 to %d", c.MessageLen, MaxMessageLen)
 	case c.Targets == nil:
 		return errors.New("reply filter: no targets")
+	case len(c.Probes) == 0:
+		return errors.New("reply filter: no probes")
+	}
+	seen, longest := map[uint8]bool{}, MaxMessageLen
+	if c.Pieces {
+		longest = MaxPiecesMessageLen
+	}
+	for _, p := range c.Probes {
+		if _, ok := requestKinds[p.Request]; !ok || seen[p.Request] {
+			return fmt.Errorf("reply filter: probes of ICMP type %d: must be 8, 13 or 17, each once", p.Request)
+		}
+		if p.MessageLen < 8 || p.MessageLen > longest {
+			return fmt.Errorf("reply filter: ICMP message of %d bytes: must be 8 to %d", p.MessageLen, longest)
+		}
+		seen[p.Request] = true
+	}
+	if c.Many && (len(c.Probes) != 1 || !seen[8]) {
+		return errors.New("reply filter: many answers come to echo requests alone")
 	}
 	return nil
 }
 
+// replyObjects are the maps, and the one of the programs that is used.
+type replyObjects struct {
+	bpf.ReplyMaps
+	XsweepReply *ebpf.Program
+}
+
+// load puts one of the programs of spec into the kernel, with its maps.
+func (o *replyObjects) load(spec *ebpf.CollectionSpec, program string) error {
+	for name := range spec.Programs {
+		if name != program {
+			delete(spec.Programs, name) // it may need a later kernel
+		}
+	}
+	collection, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return err
+	}
+	if err := collection.Assign(&o.ReplyMaps); err != nil {
+		collection.Close()
+		return err
+	}
+	o.XsweepReply = collection.DetachProgram(program)
+	collection.Close() // what is left of it
+	return nil
+}
+
+func (o *replyObjects) Close() error { return errors.Join(o.ReplyMaps.Close(), o.XsweepReply.Close()) }
+
 // Reply is the loaded reply filter.
 type Reply struct {
-	objects bpf.ReplyObjects
+	objects replyObjects
 	inner   []*ebpf.Map
 	rings   []*ringbuf.Reader
 	link    link.Link
@@ -94,7 +178,16 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reply filter: %w", err)
 	}
-	seen := newSeenLayout(c.Targets, c.Attempts)
+	var kinds []probeKind
+	var kindBits uint32
+	var lengths [numKinds]uint32
+	for _, p := range c.Probes {
+		k := requestKinds[p.Request]
+		kinds = append(kinds, k)
+		kindBits |= 1 << k
+		lengths[k] = uint32(p.MessageLen)
+	}
+	seen := newSeenLayout(c.Targets, kinds, c.Attempts)
 	cpus, err := onlineCPUs()
 	if err != nil {
 		return nil, err
@@ -102,21 +195,28 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 	ring := ringBytes(len(cpus))
 	spec.Maps[bpf.ReplyMapSeenDirectory].MaxEntries = uint32(len(seen.directory))
 	spec.Maps[bpf.ReplyMapSeenPages].MaxEntries = uint32(max(seen.pages, 1))
+	spec.Maps[bpf.ReplyMapHeard].MaxEntries = heardEntries(seen.pages)
 	rings := spec.Maps[bpf.ReplyMapRings]
 	rings.MaxEntries = uint32(cpus[len(cpus)-1] + 2) // one more than CPUs, for Detach
 	rings.InnerMap.MaxEntries = ring
 
 	source := c.Source.As4()
 	for name, value := range map[string]any{
-		bpf.ReplyVarKey:        c.Key,
-		bpf.ReplyVarSource:     source,
-		bpf.ReplyVarSeenBase:   seen.base,
-		bpf.ReplyVarSeenShift:  seen.shift,
-		bpf.ReplyVarAttempts:   uint32(c.Attempts),
-		bpf.ReplyVarMessageLen: uint32(c.MessageLen),
-		bpf.ReplyVarWakeBytes:  ring / 8,
-		bpf.ReplyVarBareIp:     boolByte(c.BareIP),
-		bpf.ReplyVarRecordAll:  boolByte(c.RecordAll),
+		bpf.ReplyVarKey:          c.Key,
+		bpf.ReplyVarSource:       source,
+		bpf.ReplyVarSeenBase:     seen.base,
+		bpf.ReplyVarSeenShift:    seen.shift,
+		bpf.ReplyVarAttempts:     uint32(c.Attempts),
+		bpf.ReplyVarKinds:        kindBits,
+		bpf.ReplyVarPlaces:       seen.places,
+		bpf.ReplyVarMessageLen:   lengths,
+		bpf.ReplyVarUtOffset:     uint64(c.UTOffset),
+		bpf.ReplyVarWakeBytes:    ring / 8,
+		bpf.ReplyVarBareIp:       boolByte(c.BareIP),
+		bpf.ReplyVarRecordFirst:  boolByte(c.RecordFirst),
+		bpf.ReplyVarRecordAll:    boolByte(c.RecordAll),
+		bpf.ReplyVarRecordErrors: boolByte(c.RecordErrors),
+		bpf.ReplyVarMany:         boolByte(c.Many),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("reply filter: set %s: %w", name, err)
@@ -124,7 +224,11 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 	}
 
 	r := &Reply{}
-	if err := spec.LoadAndAssign(&r.objects, nil); err != nil {
+	program := bpf.ReplyProgXsweepReply
+	if c.Pieces {
+		program = bpf.ReplyProgXsweepReplyFrags
+	}
+	if err := r.objects.load(spec, program); err != nil {
 		return nil, loadError("reply filter", err)
 	}
 	if err := r.fill(seen, cpus, rings.InnerMap); err != nil {
@@ -192,6 +296,14 @@ func (r *Reply) Close() error {
 func ringBytes(cpus int) uint32 {
 	share := uint32(ringBudget / cpus)
 	return max(uint32(1)<<(bits.Len32(share)-1), minRing)
+}
+
+// heardEntries is how many errors can be told from ones that came before:
+// some thousand for each page of targets, within bounds of what memory the
+// kernel sets aside for them (some 60 bytes each).
+func heardEntries(pages int) uint32 {
+	const least, perPage, most = 1 << 12, 1 << 13, 1 << 19
+	return uint32(min(max(pages*perPage, least), most))
 }
 
 func boolByte(b bool) uint8 {

@@ -7,9 +7,10 @@ import (
 	"math/bits"
 )
 
-// MaxAttempts is the largest number of probes a target can get: its bits lie
-// in one 64-bit word, and the top one is for replies of unknown attempt.
-const MaxAttempts = 63
+// MaxAttempts is the largest number of probes of each kind that a target can
+// get: its bits lie in one 64-bit word, one of them is for errors, one for echo
+// replies of unknown attempt, and one for each of the two other kinds.
+const MaxAttempts = 60
 
 // pageBitsLog2 is SEEN_PAGE_BITS_LOG2 of bpf/reply.bpf.c: a page of the
 // bitmap of replies has 32,768 bits.
@@ -17,24 +18,31 @@ const pageBitsLog2 = 15
 
 // seenLayout places the bitmap of replies: which pages exist, and where.
 type seenLayout struct {
-	base      uint32   // first address of directory entry 0
-	shift     uint32   // log2 of the bits a target has
+	base      uint32 // first address of directory entry 0
+	shift     uint32 // log2 of the bits a target has
+	places    [numKinds]uint8
 	directory []uint32 // page number plus one, or 0, by page of address space
 	pages     int
 }
 
-// seenShift is log2 of the bits that a target needs for the given number of
-// attempts: one bit for one attempt; for more, a bit each and one for unknown
-// attempts, rounded up to a power of two.
-func seenShift(attempts int) uint32 {
-	if attempts == 1 {
-		return 0
+// seenPlaces gives each kind the first of its bits among those of a target, and
+// says how many bits there are: a power of two. With one attempt a kind has one.
+// With more, echo has one for replies of unknown attempt and one each; the other
+// kinds, whose replies never tell, go on with one. The topmost bit is for errors.
+func seenPlaces(kinds []probeKind, attempts int) (places [numKinds]uint8, shift uint32) {
+	next := 0
+	for _, k := range kinds {
+		places[k] = uint8(next)
+		if next++; k == echoKind && attempts > 1 {
+			next += attempts
+		}
 	}
-	return uint32(bits.Len(uint(attempts)))
+	return places, uint32(bits.Len(uint(next)))
 }
 
-func newSeenLayout(ranges iter.Seq2[uint32, uint32], attempts int) seenLayout {
-	l := seenLayout{shift: seenShift(attempts), directory: []uint32{0}}
+func newSeenLayout(ranges iter.Seq2[uint32, uint32], kinds []probeKind, attempts int) seenLayout {
+	l := seenLayout{directory: []uint32{0}}
+	l.places, l.shift = seenPlaces(kinds, attempts)
 	pageShift := pageBitsLog2 - l.shift
 	first := true
 	for lo, hi := range ranges {

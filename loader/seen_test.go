@@ -4,6 +4,7 @@ package loader
 
 import (
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -25,10 +26,13 @@ func each(ranges []addressRange) iter.Seq2[uint32, uint32] {
 	}
 }
 
-// All of IPv4 at one attempt takes 131,072 pages of 4 KiB: 512 MiB.
+var onlyEcho = []probeKind{echoKind}
+
+// All of IPv4 at one attempt takes 262,144 pages of 4 KiB, 1 GiB: a bit for
+// replies and one for errors.
 func TestSeenLayoutOfAllIPv4(t *testing.T) {
-	l := newSeenLayout(each([]addressRange{{0, ^uint32(0)}}), 1)
-	if l.pages != 131072 || len(l.directory) != 131072 || l.base != 0 || l.shift != 0 {
+	l := newSeenLayout(each([]addressRange{{0, ^uint32(0)}}), onlyEcho, 1)
+	if l.pages != 262144 || len(l.directory) != 262144 || l.base != 0 || l.shift != 1 {
 		t.Errorf("%d pages, %d entries, base %d, shift %d", l.pages, len(l.directory), l.base, l.shift)
 	}
 	for i, entry := range l.directory {
@@ -38,15 +42,31 @@ func TestSeenLayoutOfAllIPv4(t *testing.T) {
 	}
 }
 
-// Each attempt has its bit, and from two attempts on the unknown one too.
-func TestSeenShift(t *testing.T) {
-	if got := seenShift(1); got != 0 {
-		t.Errorf("one attempt: 2^%d bits", got)
-	}
-	for attempts := 2; attempts <= MaxAttempts; attempts++ {
-		shift := seenShift(attempts)
-		if bits := 1 << shift; bits < attempts+1 || bits/2 >= attempts+1 || bits > 64 {
-			t.Errorf("%d attempts: %d bits", attempts, bits)
+// Each kind and attempt has its bit, from two attempts on the unknown one of
+// echo too, and errors have the topmost; all lie in one word.
+func TestSeenPlaces(t *testing.T) {
+	for _, kinds := range [][]probeKind{
+		onlyEcho, {timestampKind}, {maskKind}, {timestampKind, echoKind}, {echoKind, timestampKind, maskKind}, {maskKind, timestampKind, echoKind},
+	} {
+		for attempts := 1; attempts <= MaxAttempts; attempts++ {
+			places, shift := seenPlaces(kinds, attempts)
+			used := map[uint8]bool{}
+			for _, k := range kinds {
+				last := places[k]
+				if k == echoKind && attempts > 1 {
+					last += uint8(attempts)
+				}
+				for place := places[k]; place <= last; place++ {
+					if used[place] {
+						t.Fatalf("%v, %d attempts: bit %d is used twice", kinds, attempts, place)
+					}
+					used[place] = true
+				}
+			}
+			top := uint8(1<<shift - 1)
+			if used[top] || int(top)/2 >= len(used)+1 || top > 63 || slices.Max(slices.Collect(maps.Keys(used))) > top {
+				t.Errorf("%v, %d attempts: %d bits used, %d there", kinds, attempts, len(used), top+1)
+			}
 		}
 	}
 }
@@ -57,9 +77,13 @@ func TestSeenLayoutAgainstModel(t *testing.T) {
 	for range 400 {
 		attempts := 1 + rng.IntN(MaxAttempts)
 		ranges := randomRanges(rng)
-		l := newSeenLayout(each(ranges), attempts)
-		bits := uint64(1)
-		for attempts > 1 && bits < uint64(attempts)+1 {
+		l := newSeenLayout(each(ranges), onlyEcho, attempts)
+		needed := uint64(2)
+		if attempts > 1 {
+			needed = uint64(attempts) + 2
+		}
+		bits := uint64(2)
+		for bits < needed {
 			bits *= 2
 		}
 		page := 32768 / bits // addresses in one

@@ -27,7 +27,7 @@ func TestFilterComputesPublishedVectors(t *testing.T) {
 	source, target := [4]byte{0, 1, 2, 3}, [4]byte{4, 5, 6, 7}           // the cookie's message
 	number := binary.BigEndian.Uint32(target[:])                         // the target as the filter counts
 	c := loader.ReplyConfig{
-		Key: key, Source: netip.AddrFrom4(source), Targets: targets(span{number, number}), Attempts: 8, MessageLen: 28,
+		Key: key, Source: netip.AddrFrom4(source), Targets: targets(span{number, number}), Attempts: 8, Probes: echoProbes(28),
 	}
 	// The vector's send time is 16 years after start-up.
 	f := loadFrozen(t, c, endOfTime)

@@ -27,6 +27,7 @@ const (
 	Duplicate      = Verdict(bpf.ReplyVerdictVERDICT_DUPLICATE)
 	Error          = Verdict(bpf.ReplyVerdictVERDICT_ERROR)
 	ErrorDuplicate = Verdict(bpf.ReplyVerdictVERDICT_ERROR_DUPLICATE)
+	ErrorUnchecked = Verdict(bpf.ReplyVerdictVERDICT_ERROR_UNCHECKED)
 	RecordLost     = Verdict(bpf.ReplyVerdictVERDICT_RECORD_LOST)
 )
 
@@ -37,7 +38,7 @@ var verdictNames = [NumVerdicts]string{
 	Other: "other", Foreign: "foreign", Forged: "forged", Malformed: "malformed",
 	Checksum: "checksum", Fragment: "fragment", First: "first", Repeat: "repeat",
 	Duplicate: "duplicate", Error: "error", ErrorDuplicate: "error_duplicate",
-	RecordLost: "record_lost",
+	ErrorUnchecked: "error_unchecked", RecordLost: "record_lost",
 }
 
 // String gives the verdict's name as summaries print it.
@@ -55,6 +56,8 @@ const RTTBins = len(bpf.ReplyCounters{}.Rtt)
 type ReplyStats struct {
 	Judged   uint64              // packets that entered the filter
 	Verdicts [NumVerdicts]uint64 // by Verdict
+	Errored  uint64              // targets that an error came for
+	Both     uint64              // of these, those that gave a reply too
 	TTL      [256]uint64         // first replies and repeats, by TTL as they arrived
 	RTT      [RTTBins]uint64     // first replies and repeats of known RTT; see [RTTBin]
 	RTTCount uint64
@@ -75,6 +78,30 @@ func (r *Reply) Stats() (ReplyStats, error) {
 	return sumStats(r.scratch), nil
 }
 
+// Codes counts what carried the sweep's cookie, by ICMP type and code. Types that
+// none came of are left out.
+func (r *Reply) Codes() (map[uint8]map[uint8]uint64, error) {
+	counts := map[uint8]map[uint8]uint64{}
+	cpus := make([]bpf.ReplyCodeCounts, ebpf.MustPossibleCPU())
+	for icmpType := range r.objects.Codes.MaxEntries() {
+		if err := r.objects.Codes.Lookup(icmpType, &cpus); err != nil {
+			return nil, fmt.Errorf("read the reply filter's counters of codes: %w", err)
+		}
+		for _, cpu := range cpus {
+			for code, n := range cpu.Count {
+				if n == 0 {
+					continue
+				}
+				if counts[uint8(icmpType)] == nil {
+					counts[uint8(icmpType)] = map[uint8]uint64{}
+				}
+				counts[uint8(icmpType)][uint8(code)] += n
+			}
+		}
+	}
+	return counts, nil
+}
+
 func sumStats(cpus []bpf.ReplyCounters) ReplyStats {
 	var s ReplyStats
 	var minInverted uint64
@@ -90,6 +117,8 @@ func sumStats(cpus []bpf.ReplyCounters) ReplyStats {
 		for b := range s.RTT {
 			s.RTT[b] += c.Rtt[b]
 		}
+		s.Errored += c.Errored
+		s.Both += c.Both
 		s.RTTCount += c.RttCount
 		s.RTTSum += c.RttSum
 		s.RTTMax = max(s.RTTMax, c.RttMax)

@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -26,17 +27,57 @@ type TransmitConfig struct {
 	Device int
 	// Source is the IPv4 address that probes come from.
 	Source netip.Addr
-	// Header is what every probe begins with: Ethernet and IP header, ICMP type
-	// and code.
-	Header [36]byte
-	// IPSum and ICMPSum are the sums of the words that all probes share, as
-	// probe.Template has them.
-	IPSum, ICMPSum uint64
+	// Shapes are what the probes of each kind share, none twice.
+	Shapes []TransmitShape
+	// Tagged says that echo requests have room for the payload.
+	Tagged bool
+	// UTOffset is what makes CLOCK_MONOTONIC nanoseconds since a midnight UT.
+	UTOffset int64
 	// CPUs are the numbers of the CPUs that will send, each from one thread.
 	CPUs []int
 	// Untraced does without the tracepoints that tell what became of frames, as on
 	// kernels that lack them.
 	Untraced bool
+}
+
+// TransmitShape is what all probes of a kind share, as probe.Template has it.
+type TransmitShape struct {
+	// Request is the ICMP type: 8, 13 or 17.
+	Request uint8
+	// Frame is a whole frame with its Ethernet header.
+	Frame []byte
+	// IPSum and ICMPSum are sums of the words.
+	IPSum, ICMPSum uint64
+}
+
+// Offsets in a frame: to the end of the ICMP code, and to the data.
+const (
+	headerEnd = 14 + 20 + 2
+	dataStart = 14 + 20 + 8
+)
+
+// abi is the shape as the program has it. Frames are at least long enough for
+// the payload, so that it may write all of that.
+func (s TransmitShape) abi() bpf.TransmitProbeShape {
+	shape := bpf.TransmitProbeShape{IpSum: s.IPSum, IcmpSum: s.ICMPSum, Length: uint32(len(s.Frame))}
+	padded := append(slices.Clone(s.Frame), make([]byte, 4*len(shape.Data))...)
+	for i := range shape.Header {
+		shape.Header[i] = binary.LittleEndian.Uint32(padded[4*i : headerEnd])
+	}
+	for i := range shape.Data {
+		shape.Data[i] = binary.LittleEndian.Uint32(padded[dataStart+4*i:])
+	}
+	return shape
+}
+
+// FrameLen is how long the frames of a run must be: as the longest kind, and no
+// shorter than what the program writes.
+func (c TransmitConfig) FrameLen() int {
+	longest := dataStart + 4*len(bpf.TransmitProbeShape{}.Data)
+	for _, s := range c.Shapes {
+		longest = max(longest, len(s.Frame))
+	}
+	return longest
 }
 
 // ProbeRing is the memory that a sending thread shares with the program; see
@@ -51,11 +92,12 @@ const ProbeRingSize = len(bpf.TransmitProbeRing{}.Probes)
 
 // Transmit is the loaded transmitter.
 type Transmit struct {
-	objects *ebpf.Collection
-	memory  []byte
-	stride  int
-	links   []link.Link
-	traced  bool
+	objects  *ebpf.Collection
+	memory   []byte
+	stride   int
+	links    []link.Link
+	traced   bool
+	frameLen int
 
 	possible []int // CPUs, in the order of per-CPU values
 }
@@ -77,8 +119,22 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 			traced = false
 		}
 	}
-	if !c.Source.Is4() || len(c.CPUs) == 0 {
-		return nil, errors.New("needs an IPv4 source and a CPU")
+	if !c.Source.Is4() || len(c.CPUs) == 0 || len(c.Shapes) == 0 {
+		return nil, errors.New("needs an IPv4 source, a CPU and a kind of probe")
+	}
+	var shapes [numKinds + 1]bpf.TransmitProbeShape
+	var kinds, patternLen uint32
+	var pattern [4096]byte // PATTERN_MAX of bpf/include/transmit_abi.h
+	for _, s := range c.Shapes {
+		kind, ok := requestKinds[s.Request]
+		if !ok || len(s.Frame) < dataStart {
+			return nil, fmt.Errorf("probes of ICMP type %d in frames of %d bytes", s.Request, len(s.Frame))
+		}
+		kinds |= 1 << kind
+		shapes[kind] = s.abi()
+		if first := dataStart + 4*len(shapes[kind].Data); kind == echoKind && len(s.Frame) > first {
+			patternLen = uint32(copy(pattern[:], s.Frame[first:]))
+		}
 	}
 	spec, err := bpf.LoadTransmit()
 	if err != nil {
@@ -94,14 +150,18 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 	}
 	spec.Maps[bpf.TransmitMapRings].MaxEntries = uint32(last + 1)
 	for name, value := range map[string]any{
-		bpf.TransmitVarKey:     c.Key,
-		bpf.TransmitVarDevice:  int32(c.Device),
-		bpf.TransmitVarNetns:   namespace,
-		bpf.TransmitVarSource:  c.Source.As4(),
-		bpf.TransmitVarHeader:  c.Header,
-		bpf.TransmitVarIpSum:   c.IPSum,
-		bpf.TransmitVarIcmpSum: c.ICMPSum,
-		bpf.TransmitVarTraced:  traced,
+		bpf.TransmitVarKey:           c.Key,
+		bpf.TransmitVarDevice:        int32(c.Device),
+		bpf.TransmitVarNetns:         namespace,
+		bpf.TransmitVarSource:        c.Source.As4(),
+		bpf.TransmitVarKinds:         kinds,
+		bpf.TransmitVarShapes:        shapes,
+		bpf.TransmitVarPatternLength: patternLen,
+		bpf.TransmitVarPattern:       pattern,
+		bpf.TransmitVarTagged:        c.Tagged,
+		bpf.TransmitVarLength:        uint32(c.FrameLen()),
+		bpf.TransmitVarUtOffset:      uint64(c.UTOffset),
+		bpf.TransmitVarTraced:        traced,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
@@ -112,7 +172,7 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 			delete(spec.Programs, name)
 		}
 	}
-	t := &Transmit{traced: traced}
+	t := &Transmit{traced: traced, frameLen: c.FrameLen()}
 	if t.possible, err = possibleCPUs(); err != nil {
 		return nil, err
 	}
@@ -122,6 +182,10 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 	if err := t.share(last + 1); err != nil {
 		t.Close()
 		return nil, err
+	}
+	if err := t.objects.Maps[bpf.TransmitMapDevices].Put(uint32(c.Device), uint32(c.Device)); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("name it the device with index %d: %w", c.Device, err)
 	}
 	if !traced {
 		return t, nil
@@ -157,6 +221,9 @@ func (t *Transmit) Program() *ebpf.Program { return t.objects.Programs[bpf.Trans
 func (t *Transmit) Ring(cpu int) *ProbeRing {
 	return (*ProbeRing)(unsafe.Pointer(&t.memory[cpu*t.stride]))
 }
+
+// FrameLen is how long the frames of a run must be, in bytes.
+func (t *Transmit) FrameLen() int { return t.frameLen }
 
 // Run runs the program turns times on this thread, which must be locked and
 // pinned to its CPU, over copies of frame. It returns unix.EINTR when a signal

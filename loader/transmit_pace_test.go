@@ -16,6 +16,7 @@ import (
 	"xsweep/internal/testrand"
 	"xsweep/loader"
 	"xsweep/sweep/probe"
+	"xsweep/sweep/transmit"
 )
 
 // xdpRedirect is what the transmitter returns with a frame (linux/bpf.h).
@@ -50,9 +51,8 @@ func newProber(t *testing.T, load func(loader.TransmitConfig) (*loader.Transmit,
 	if err != nil {
 		t.Fatal(err)
 	}
-	ip, icmp := template.Sums()
 	transmit, err := load(loader.TransmitConfig{
-		Key: transmitKey, Device: 1, Source: source, Header: [36]byte(template.Header()), IPSum: ip, ICMPSum: icmp, CPUs: cpus[:1],
+		Key: transmitKey, Device: 1, Source: source, Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(), CPUs: cpus[:1],
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func (s *prober) turns(t *testing.T, n int, frame []byte) (action uint32, out []
 // sends runs it once and says whether a frame left.
 func (s *prober) sends(t *testing.T) bool {
 	t.Helper()
-	action, _ := s.turns(t, 1, make([]byte, s.template.Len()))
+	action, _ := s.turns(t, 1, make([]byte, s.template.Len(probe.Echo)))
 	if action != xdpDrop && action != xdpRedirect {
 		t.Fatalf("action %d", action)
 	}
@@ -252,7 +252,7 @@ func TestTransmitSharesTheClock(t *testing.T) {
 			r.Batch, r.Turn, r.Fresh, r.NowNs = batch, tc.turn, tc.fresh, stale
 			r.Interval, r.Slack, r.Due, r.HoldNs = tc.interval, 1<<40, tc.due, tc.hold
 			r.Produced = 1
-			action, out := s.turns(t, 1, make([]byte, s.template.Len()))
+			action, out := s.turns(t, 1, make([]byte, s.template.Len(probe.Echo)))
 			const sentAt = 14 + 20 + 8
 			if got := binary.LittleEndian.Uint64(out[sentAt:]); action != xdpRedirect || got != tc.want {
 				t.Errorf("action %d, sent at %d, want %d", action, int64(got-frozen), int64(tc.want-frozen))

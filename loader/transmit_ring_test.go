@@ -33,7 +33,7 @@ func describe(p probe.Probe) loader.ProbeDescriptor {
 // it sends.
 func (s *prober) next(t *testing.T, dirt byte) (p probe.Probe, ok bool) {
 	t.Helper()
-	frame := make([]byte, s.template.Len())
+	frame := make([]byte, s.template.Len(probe.Echo))
 	for i := range frame {
 		frame[i] = dirt
 	}
@@ -203,7 +203,7 @@ func TestTransmitUnconfirmed(t *testing.T) {
 	for name, wait := range idle {
 		t.Run(name, func(t *testing.T) {
 			s := newProber(t, loader.LoadTransmit)
-			r, frame := s.ring, make([]byte, s.template.Len())
+			r, frame := s.ring, make([]byte, s.template.Len(probe.Echo))
 			for range 2 {
 				s.put(random())
 				if !s.sends(t) {

@@ -68,7 +68,7 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 		why = "it was asked for"
 	case r.config.Rate <= PacketEnough:
 		why = fmt.Sprintf("any device takes %v packets a second", PacketEnough)
-	case r.plan.Len()*uint64(r.config.Probes) < trialWorth:
+	case r.plan.Len()*uint64(r.config.passes()) < trialWorth:
 		why = fmt.Sprintf("fewer than %d probes are sent before the setting up of xdp pays", trialWorth)
 	default:
 		if err := r.loadTransmitter(&device, key, template, queues); err != nil {
@@ -153,6 +153,9 @@ func (r *run) loadTransmitter(device *loader.Device, key [16]byte, template *pro
 	if err := device.TakesFrames(); err != nil {
 		return err
 	}
+	if err := loader.CheckLiveFrame(template.MaxLen()); err != nil {
+		return err
+	}
 	cpus, err := loader.UsableCPUs()
 	if err != nil {
 		return err
@@ -162,10 +165,9 @@ func (r *run) loadTransmitter(device *loader.Device, key [16]byte, template *pro
 		return fmt.Errorf("%d threads, %d CPUs: %w", r.config.Threads, len(cpus), errTooFewCPUs)
 	}
 	r.cpus = loader.SpreadCPUs(cpus, queues, r.config.Threads)
-	ipSum, icmpSum := template.Sums()
 	r.kernel, err = loader.LoadTransmit(loader.TransmitConfig{
-		Key: key, Device: device.Index, Source: r.route.Source, Header: [36]byte(template.Header()),
-		IPSum: ipSum, ICMPSum: icmpSum, CPUs: r.cpus, Untraced: r.config.untraced,
+		Key: key, Device: device.Index, Source: r.route.Source, Shapes: transmit.KernelShapes(template),
+		Tagged: template.Tagged(), UTOffset: template.UTOffset(), CPUs: r.cpus, Untraced: r.config.untraced,
 	})
 	return err
 }

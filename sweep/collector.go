@@ -3,7 +3,9 @@
 package sweep
 
 import (
+	"encoding/binary"
 	"errors"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -33,10 +35,16 @@ type collector struct {
 	full  func()
 	fail  func(error) // called with the sink's first error
 
-	mu      sync.Mutex // guards the sink and emitted
-	sink    sink.Sink
-	emitted uint64
-	failed  bool
+	// target is set where records name the index of their target: with many
+	// answers to a probe.
+	target func(index uint64) netip.Addr
+
+	mu         sync.Mutex // guards the sink and what follows
+	sink       sink.Sink
+	emitted    uint64
+	failed     bool
+	extensions map[string]uint64   // that could not be read, by what was wrong
+	answered   map[netip.Addr]bool // targets, with many answers to a probe
 
 	lost    atomic.Uint64 // records that could not be read
 	readers sync.WaitGroup
@@ -105,7 +113,7 @@ func (c *collector) read(ring *ringbuf.Reader) {
 				wallOffset = c.clock.WallOffset()
 			}
 			batch = batch[:len(batch)+1]
-			if err := batch[len(batch)-1].Decode(raw.RawSample, wallOffset); err != nil {
+			if err := batch[len(batch)-1].Decode(raw.RawSample, wallOffset); err != nil && !c.countExtension(err) {
 				batch = batch[:len(batch)-1]
 				c.lost.Add(1)
 			}
@@ -131,6 +139,37 @@ func (c *collector) read(ring *ringbuf.Reader) {
 	}
 }
 
+// countExtension counts an error of what was attached to a record, which is good
+// but for that; it says whether err is one.
+func (c *collector) countExtension(err error) bool {
+	fault, ok := reply.ExtensionFault(err)
+	if !ok {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.extensions == nil {
+		c.extensions = map[string]uint64{}
+	}
+	c.extensions[fault]++
+	return true
+}
+
+// name gives replies their targets, for which they have indexes.
+func (c *collector) name(batch []reply.Record) {
+	if c.answered == nil {
+		c.answered = map[netip.Addr]bool{}
+	}
+	for i := range batch {
+		if batch[i].Kind.IsError() {
+			continue // charged by what it quotes
+		}
+		index := batch[i].Addr.As4()
+		batch[i].Addr = c.target(uint64(binary.BigEndian.Uint32(index[:])))
+		c.answered[batch[i].Addr] = true
+	}
+}
+
 // emit hands a batch to the sink and gives its memory back.
 func (c *collector) emit(batch []reply.Record) []reply.Record {
 	if len(batch) == 0 {
@@ -138,6 +177,9 @@ func (c *collector) emit(batch []reply.Record) []reply.Record {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.target != nil {
+		c.name(batch)
+	}
 	c.emitted += uint64(len(batch))
 	if err := c.sink.Write(batch); err != nil && !c.failed {
 		c.failed = true

@@ -22,7 +22,27 @@ const (
 	DefaultCooldown      = 8 * time.Second
 	DefaultProbeInterval = time.Second
 	DefaultHopLimit      = 64
+	DefaultSize          = probe.PayloadLen
 )
+
+// Replies says which replies are recorded.
+type Replies string
+
+// The choices.
+const (
+	PositiveReplies Replies = "positive" // what says that a target lives
+	ErrorReplies    Replies = "errors"   // what says why a probe did not get there
+	AllReplies      Replies = "all"
+)
+
+// ParseReplies reads positive, errors or all.
+func ParseReplies(text string) (Replies, error) {
+	switch r := Replies(text); r {
+	case PositiveReplies, ErrorReplies, AllReplies:
+		return r, nil
+	}
+	return "", fmt.Errorf("replies %q: must be positive, errors or all", text)
+}
 
 // CarrierTimeout is how long a link may take to come back after the filter
 // was attached.
@@ -58,7 +78,10 @@ type Config struct {
 	Seed uint64
 	// Shard is the part of the order to sweep; zero is all of it.
 	Shard target.Shard
-	// Probes is how many probes each target gets; 0 means 1.
+	// Kinds are the kinds of probes that each target gets, in their order; none
+	// stands for echo requests.
+	Kinds []probe.Kind
+	// Probes is how many probes of each kind each target gets; 0 means 1.
 	Probes int
 	// ProbeInterval is the least time between two probes to one target; 0 means
 	// DefaultProbeInterval, and less than 0 none.
@@ -77,6 +100,17 @@ type Config struct {
 	XDP loader.XDPMode
 	// HopLimit is the TTL of probes; 0 means DefaultHopLimit.
 	HopLimit uint8
+	// Size is how many bytes of ICMP data echo requests have; 0 means
+	// DefaultSize, and less than 0 none. With less than probe.PayloadLen replies
+	// do not tell which probe they answer, nor how long they took.
+	Size int
+	// Pattern fills that data, as probe.TemplateConfig says.
+	Pattern []byte
+	// TOS is the type of service octet of probes (RFC 2474: the DSCP in its upper
+	// six bits).
+	TOS uint8
+	// DontFragment forbids routers to cut probes up.
+	DontFragment bool
 
 	// Interface, Source and GatewayMAC override what the routes say.
 	Interface  string
@@ -93,8 +127,15 @@ type Config struct {
 	// MaxResults ends sending after so many records; 0 means no limit. The
 	// sink's own limit cuts the output.
 	MaxResults uint64
-	// RecordAll asks for records of every reply, not only a target's first.
+	// Replies says of what there are records; zero means of positive replies.
+	Replies Replies
+	// RecordAll asks for records of every one of those, not only a target's first
+	// reply and the first of equal errors.
 	RecordAll bool
+	// Many takes answers to a probe from any address, one from each: for targets
+	// that stand for many hosts. It is implied where a target is a broadcast or
+	// multicast address. It goes with echo requests alone.
+	Many bool
 
 	// untraced is for tests: xdp does as on kernels without tracepoints.
 	untraced bool
@@ -116,6 +157,11 @@ func (c Config) withDefaults() Config {
 	c.Rate = cmp.Or(c.Rate, DefaultRate)
 	c.Tx = cmp.Or(c.Tx, TxAuto)
 	c.HopLimit = cmp.Or(c.HopLimit, DefaultHopLimit)
+	c.Size = max(cmp.Or(c.Size, DefaultSize), 0)
+	c.Replies = cmp.Or(c.Replies, PositiveReplies)
+	if len(c.Kinds) == 0 {
+		c.Kinds = []probe.Kind{probe.Echo}
+	}
 	c.Cooldown = max(cmp.Or(c.Cooldown, DefaultCooldown), 0)
 	if c.Monitor == nil {
 		c.Monitor = new(Monitor)
@@ -154,5 +200,33 @@ func (c Config) pace() pace.Config {
 	return pace.Config{Rate: c.Rate, Threads: c.Threads, Batch: c.Batch}
 }
 
-// dataLen is the length of a probe's ICMP data in bytes.
-const dataLen = probe.PayloadLen
+// packetLen is the length of the longest probe in bytes, IP header included.
+func (c Config) packetLen() int {
+	longest := 0
+	for _, k := range c.Kinds {
+		longest = max(longest, probe.HeaderLen+k.DataLen(c.Size))
+	}
+	return longest
+}
+
+// checkMany says what keeps many answers to one probe from being told apart.
+func (c Config) checkMany() error {
+	switch {
+	case !c.Many:
+		return nil
+	case len(c.Kinds) != 1 || c.Kinds[0] != probe.Echo:
+		return errors.New("many answers to one probe: only those to echo requests tell whom it was for: use --probe echo")
+	case c.Size < probe.PayloadLen:
+		return fmt.Errorf("many answers to one probe: they tell whom it was for only with at least %d bytes of data: use a larger --size", probe.PayloadLen)
+	case c.Replies == ErrorReplies:
+		return errors.New("many answers to one probe are no errors: use --replies positive or all")
+	}
+	return nil
+}
+
+// passes is how many probes each target gets.
+func (c Config) passes() int { return c.Probes * len(c.Kinds) }
+
+// recordsFirst and recordsErrors say what there are records of.
+func (c Config) recordsFirst() bool  { return c.Replies != ErrorReplies }
+func (c Config) recordsErrors() bool { return c.Replies != PositiveReplies }

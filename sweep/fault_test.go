@@ -294,7 +294,7 @@ func downDevice(t *testing.T) string {
 func occupy(t *testing.T) {
 	t.Helper()
 	filter, err := loader.LoadReply(loader.ReplyConfig{
-		Source: lab.SenderAddr.Netip(), Attempts: 1, MessageLen: 28,
+		Source: lab.SenderAddr.Netip(), Attempts: 1, Probes: []loader.ProbeShape{{Request: 8, MessageLen: 28}},
 		Targets: func(yield func(first, last uint32) bool) { yield(0xf0000000, 0xf0000000) },
 	})
 	if err != nil {

@@ -3,6 +3,7 @@
 package sweep
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"xsweep/internal/route"
 	"xsweep/loader"
+	"xsweep/sweep/probe"
 	"xsweep/sweep/reply"
 	"xsweep/sweep/transmit"
 )
@@ -46,7 +48,10 @@ func (r *run) finish() (Summary, error) {
 	r.choiceLock.Unlock()
 	r.countProbes(&s)
 	countPackets(&s, &stats)
-	r.countRecords(&s, &stats)
+	if err := r.countKinds(&s); err != nil {
+		errs = append(errs, err)
+	}
+	r.countRecords(&s)
 	if err := r.countDevice(&s); err != nil {
 		errs = append(errs, err)
 	}
@@ -135,20 +140,53 @@ func countPackets(s *Summary, stats *loader.ReplyStats) {
 			s.TTL[strconv.Itoa(ttl)] = n
 		}
 	}
-	replies := stats.Verdicts[loader.First] + stats.Verdicts[loader.Repeat] +
-		stats.Verdicts[loader.Duplicate] + stats.Verdicts[loader.RecordLost]
-	if replies > 0 {
-		// The filter takes an echo reply for an answer only with code 0.
-		s.Kinds[reply.EchoReply.String()] = map[string]uint64{"0": replies}
+	for ttl, n := range stats.TTL {
+		if n > 0 {
+			s.InitialTTL[strconv.Itoa(int(reply.InitialTTL(uint8(ttl))))] += float64(n)
+		}
+	}
+	answers := float64(total(s.TTL))
+	for initial := range s.InitialTTL {
+		s.InitialTTL[initial] /= answers
 	}
 	s.Targets.Answered = stats.Verdicts[loader.First]
+	s.Targets.Both = stats.Both
+	s.Targets.ErrorsOnly = stats.Errored - stats.Both
 	s.Targets.Silent = s.Targets.Swept - s.Targets.Answered - s.Targets.ErrorsOnly
 }
 
-func (r *run) countRecords(s *Summary, stats *loader.ReplyStats) {
-	s.Records.Offered = stats.Verdicts[loader.First]
-	if r.config.RecordAll {
-		s.Records.Offered += stats.Verdicts[loader.Repeat] + stats.Verdicts[loader.Duplicate]
+// countKinds names what the filter counted of the kinds and codes of all that
+// carried our cookie.
+func (r *run) countKinds(s *Summary) error {
+	codes, err := r.filter.Codes()
+	if err != nil {
+		return err
+	}
+	for icmpType, counts := range codes {
+		kind, ok := reply.KindOf(icmpType)
+		if !ok {
+			continue // cannot be: no other type carries our cookie
+		}
+		named := map[string]uint64{}
+		for code, n := range counts {
+			named[strconv.Itoa(int(code))] = n
+		}
+		s.Kinds[kind.String()] = named
+	}
+	return nil
+}
+
+func (r *run) countRecords(s *Summary) {
+	if r.config.Many {
+		// One target can have answered many times, and errors came for some.
+		t := &s.Targets
+		t.Answered, t.Both = uint64(len(r.collector.answered)), 0
+		t.ErrorsOnly = min(t.ErrorsOnly, t.Swept-t.Answered)
+		t.Silent = t.Swept - t.Answered - t.ErrorsOnly
+	}
+	s.Records.Offered = s.offered()
+	for what, n := range r.collector.extensions {
+		s.Packets.Extensions[what] = n
 	}
 	s.Records.Emitted = r.collector.emitted
 	s.Records.Lost = r.collector.lost.Load()
@@ -175,27 +213,41 @@ func (r *run) countDevice(s *Summary) error {
 	return nil
 }
 
+func kindNames(kinds []probe.Kind) []string {
+	var names []string
+	for _, k := range kinds {
+		names = append(names, k.String())
+	}
+	return names
+}
+
 // describe is the configuration as the summary shows it.
 func (c Config) describe() map[string]any {
 	d := map[string]any{
-		"shard":          c.Shard.String(),
-		"probes":         c.Probes,
-		"probe_interval": c.ProbeInterval.String(),
-		"rate":           askedRate(c.Rate),
-		"batch":          c.pace().EffectiveBatch(),
-		"tx":             c.Tx,
-		"tx_threads":     c.Threads,
-		"xdp":            c.XDP.String(),
-		"ttl":            c.HopLimit,
-		"size":           dataLen,
-		"cooldown":       c.Cooldown.String(),
-		"max_runtime":    c.MaxRuntime.String(),
-		"max_results":    c.MaxResults,
-		"all":            c.RecordAll,
-		"interface":      c.Interface,
-		"source":         "",
-		"gateway_mac":    c.GatewayMAC.String(),
-		"exclusions":     c.Exclude.Len(),
+		"shard":           c.Shard.String(),
+		"probes":          c.Probes,
+		"probe_interval":  c.ProbeInterval.String(),
+		"rate":            askedRate(c.Rate),
+		"batch":           c.pace().EffectiveBatch(),
+		"tx":              c.Tx,
+		"tx_threads":      c.Threads,
+		"xdp":             c.XDP.String(),
+		"probe":           kindNames(c.Kinds),
+		"ttl":             c.HopLimit,
+		"size":            c.Size,
+		"payload_pattern": hex.EncodeToString(c.Pattern),
+		"tos":             c.TOS,
+		"df":              c.DontFragment,
+		"replies":         c.Replies,
+		"many":            c.Many,
+		"cooldown":        c.Cooldown.String(),
+		"max_runtime":     c.MaxRuntime.String(),
+		"max_results":     c.MaxResults,
+		"all":             c.RecordAll,
+		"interface":       c.Interface,
+		"source":          "",
+		"gateway_mac":     c.GatewayMAC.String(),
+		"exclusions":      c.Exclude.Len(),
 	}
 	if c.Source.IsValid() {
 		d["source"] = c.Source.String()

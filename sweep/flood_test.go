@@ -24,7 +24,7 @@ import (
 // the sweep, but with the cookie of somebody who does not know the key.
 func forge(t *testing.T, r *rand.Rand, from target.Addr) []byte {
 	t.Helper()
-	data := make([]byte, dataLen)
+	data := make([]byte, DefaultSize)
 	for i := range data {
 		data[i] = byte(r.Uint32())
 	}

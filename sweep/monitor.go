@@ -91,7 +91,7 @@ func (m *Monitor) Progress() Progress {
 // progress must be called with the monitor locked, since it reads the
 // filter's counters into memory that the filter owns.
 func (r *run) progress() Progress {
-	p := Progress{Phase: r.phase, Due: r.plan.Len() * uint64(r.config.Probes)}
+	p := Progress{Phase: r.phase, Due: r.plan.Len() * uint64(r.config.passes())}
 	if r.phase == Preparing {
 		return p
 	}

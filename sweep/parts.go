@@ -2,7 +2,11 @@
 
 package sweep
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"xsweep/sweep/probe"
+)
 
 // maxParts bounds the memory that the spacing of attempts takes, and how much
 // of the order a thread can have before it when the others have nothing left.
@@ -10,40 +14,43 @@ const maxParts = 4096
 
 // parts deals a plan's order out to the sending threads: each takes the next
 // part when it is through with one, so that a thread whose CPU has more to do
-// takes fewer. Every attempt goes through all parts in the same order, and a
-// part is begun again when the probe interval has passed since the last frame
-// of the attempt before was handed over. That keeps any two probes to one target
+// takes fewer. Each attempt is a pass for each kind of probe. Every pass goes
+// through all parts in the same order, and a part is begun again when the probe
+// interval has passed since the last frame of the pass before was handed over. That keeps any two probes to one target
 // apart, also when a thread is held up.
 type parts struct {
 	targets  uint64
 	size     uint64 // targets in each part but the last
 	interval int64  // ns
-	total    uint64 // parts of all attempts
+	total    uint64 // parts of all passes
+	kinds    []probe.Kind
 	dealt    atomic.Uint64
 	ends     []end // by part
 }
 
 // end is when a part was last through.
 type end struct {
-	attempts atomic.Uint32 // that are through
-	at       atomic.Int64  // CLOCK_MONOTONIC, of the last of them
+	passes atomic.Uint32 // that are through
+	at     atomic.Int64  // CLOCK_MONOTONIC, of the last of them
 }
 
-// part is what a thread has before it: one attempt at the targets in places
-// from first to before next.
+// part is what a thread has before it: one probe to each of the targets in
+// places from first to before next.
 type part struct {
 	number      int
+	pass        uint32 // from 0
 	attempt     uint8
+	kind        probe.Kind
 	first, next uint64
 }
 
 // newParts cuts the order into parts of whole batches.
 func newParts(p *Plan, batch uint64) *parts {
-	d := &parts{targets: p.Len(), interval: int64(p.config.ProbeInterval)}
+	d := &parts{targets: p.Len(), interval: int64(p.config.ProbeInterval), kinds: p.config.Kinds}
 	batches := (d.targets + batch - 1) / batch
 	d.size = max((batches+maxParts-1)/maxParts, 1) * batch
 	d.ends = make([]end, (d.targets+d.size-1)/d.size)
-	d.total = uint64(len(d.ends)) * uint64(p.config.Probes)
+	d.total = uint64(len(d.ends)) * uint64(p.config.passes())
 	return d
 }
 
@@ -53,19 +60,22 @@ func (d *parts) deal() (p part, ok bool) {
 	if n >= d.total {
 		return part{}, false
 	}
-	count := uint64(len(d.ends))
-	first := n % count * d.size
-	return part{int(n % count), uint8(n/count) + 1, first, min(first+d.size, d.targets)}, true
+	count, kinds := uint64(len(d.ends)), uint64(len(d.kinds))
+	pass, first := n/count, n%count*d.size
+	return part{
+		number: int(n % count), pass: uint32(pass), attempt: uint8(pass/kinds) + 1, kind: d.kinds[pass%kinds],
+		first: first, next: min(first+d.size, d.targets),
+	}, true
 }
 
-// due is when a part may be begun; known is false while the attempt before is
+// due is when a part may be begun; known is false while the pass before is
 // not through with it.
 func (d *parts) due(p part) (at int64, known bool) {
-	if p.attempt == 1 {
+	if p.pass == 0 {
 		return 0, true
 	}
 	e := &d.ends[p.number]
-	if e.attempts.Load() < uint32(p.attempt)-1 {
+	if e.passes.Load() < p.pass {
 		return 0, false
 	}
 	return e.at.Load() + d.interval, true
@@ -75,5 +85,5 @@ func (d *parts) due(p part) (at int64, known bool) {
 func (d *parts) through(p part, now int64) {
 	e := &d.ends[p.number]
 	e.at.Store(now)
-	e.attempts.Store(uint32(p.attempt))
+	e.passes.Store(p.pass + 1)
 }

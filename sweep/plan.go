@@ -77,16 +77,17 @@ func (p *Plan) newSummary() Summary {
 			Skipped:     map[string]uint64{},
 		},
 		Probes: ProbeCounts{
-			Due:     p.Len() * uint64(p.config.Probes),
+			Due:     p.Len() * uint64(p.config.passes()),
 			Unsent:  map[string]uint64{},
 			Refused: map[string]uint64{},
 		},
-		Packets:     PacketCounts{Verdicts: map[string]uint64{}},
+		Packets:     PacketCounts{Verdicts: map[string]uint64{}, Extensions: map[string]uint64{}},
 		Records:     RecordCounts{Sinks: []sink.Counts{}},
 		Rate:        RateCounts{Asked: askedRate(p.config.Rate)},
 		Devices:     map[string]DeviceCounts{},
 		Transmitter: TransmitterChoice{Measured: map[Tx]uint64{}},
 		TTL:         map[string]uint64{},
+		InitialTTL:  map[string]float64{},
 		Kinds:       map[string]map[string]uint64{},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,7 @@ type run struct {
 	route     *route.Plan
 	filter    *loader.Reply
 	clock     pace.Clock
+	utOffset  int64 // what makes CLOCK_MONOTONIC nanoseconds since a midnight UT
 	stop      *pace.Stop
 	kernel    *loader.Transmit  // if the transmitter xdp may be used
 	cpus      []int             // that it sends on, one a thread
@@ -108,6 +110,13 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	if err != nil {
 		return err
 	}
+	if n := r.route.Many; n > 0 && !r.config.Many {
+		r.config.Many, r.plan.config.Many = true, true
+		r.config.Notice(fmt.Sprintf("%d of the targets stand for many hosts: answers are taken from any address (--many)", n))
+	}
+	if err := r.config.checkMany(); err != nil {
+		return err
+	}
 	for _, note := range r.route.Notes {
 		r.config.Notice(note)
 	}
@@ -119,6 +128,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		r.config.Notice(fmt.Sprintf("batches of %d frames leave no room to keep the rate: using %d", r.config.Batch, batch))
 	}
 	r.clock = pace.NewClock()
+	r.utOffset = r.clock.WallOffset() // 1970 began at midnight
 	if r.stop, err = pace.NewStop(); err != nil {
 		return err
 	}
@@ -128,7 +138,7 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	if err != nil {
 		return err
 	}
-	if err := r.attach(ctx, key, template.MessageLen()); err != nil {
+	if err := r.attach(ctx, key, template); err != nil {
 		return err
 	}
 	if err := r.choose(key, template); err != nil {
@@ -142,6 +152,9 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		limit: r.config.MaxResults, full: r.enough,
 		fail: r.fail,
 	}
+	if r.config.Many {
+		r.collector.target = func(index uint64) netip.Addr { return r.plan.order.At(index).Netip() }
+	}
 	r.collector.start(r.filter.Rings(), r.config.Rate)
 	if r.before, err = route.ReadCounters(r.route.Interface.Index); err != nil {
 		return err
@@ -150,7 +163,14 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 }
 
 func (r *run) template(key [16]byte) (*probe.Template, error) {
-	c := probe.TemplateConfig{Key: key, Source: r.route.Source, DataLen: dataLen}
+	if largest, mtu := r.config.packetLen(), r.route.Interface.MTU; largest > mtu {
+		return nil, fmt.Errorf("size %d: packets of %d bytes do not fit into the MTU of %s, which is %d: use at most %d",
+			r.config.Size, largest, r.route.Interface.Name, mtu, max(mtu-probe.HeaderLen, 0))
+	}
+	c := probe.TemplateConfig{
+		Key: key, Source: r.route.Source, Kinds: r.config.Kinds, DataLen: r.config.Size, Pattern: r.config.Pattern,
+		TOS: r.config.TOS, DontFragment: r.config.DontFragment, UTOffset: r.utOffset,
+	}
 	if r.route.Method == route.Packet {
 		c.SourceMAC, c.NextHop = r.route.Interface.MAC, r.route.NextHop
 	}
@@ -159,18 +179,31 @@ func (r *run) template(key [16]byte) (*probe.Template, error) {
 
 // attach loads the filter, puts it on the device, and waits until the device
 // can send again.
-func (r *run) attach(ctx context.Context, key [16]byte, messageLen int) error {
+func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template) error {
 	device := r.route.Interface
+	c := loader.ReplyConfig{
+		Key:          key,
+		Source:       r.route.Source,
+		Targets:      ranges(r.plan.selection.Set),
+		Attempts:     r.config.Probes,
+		UTOffset:     r.utOffset,
+		BareIP:       device.Type == route.BareIP,
+		RecordFirst:  r.config.recordsFirst(),
+		RecordErrors: r.config.recordsErrors(),
+		RecordAll:    r.config.RecordAll,
+		Many:         r.config.Many,
+	}
+	for _, k := range r.config.Kinds {
+		c.Probes = append(c.Probes, loader.ProbeShape{Request: k.Type(), MessageLen: template.MessageLen(k)})
+	}
 	var err error
-	r.filter, err = loader.LoadReply(loader.ReplyConfig{
-		Key:        key,
-		Source:     r.route.Source,
-		Targets:    ranges(r.plan.selection.Set),
-		Attempts:   r.config.Probes,
-		MessageLen: messageLen,
-		BareIP:     device.Type == route.BareIP,
-		RecordAll:  r.config.RecordAll,
-	})
+	longest := r.config.packetLen() - probe.HeaderLen + 8 // of ICMP messages
+	c.Pieces = device.MTU > loader.MaxOnePieceMTU || longest > loader.MaxMessageLen
+	r.filter, err = loader.LoadReply(c)
+	if c.Pieces && longest <= loader.MaxMessageLen && errors.Is(err, loader.ErrKernel) {
+		c.Pieces = false // an old kernel; generic mode may serve
+		r.filter, err = loader.LoadReply(c)
+	}
 	if err != nil {
 		return err
 	}

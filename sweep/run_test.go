@@ -115,7 +115,7 @@ func checkRecord(t *testing.T, s *Summary, r reply.Record, world lab.Config) {
 	t.Helper()
 	const clocks = 10 * time.Millisecond // that two clocks may differ by
 	a, _ := target.AddrFrom(r.Addr)
-	if r.From != r.Addr || r.TTL != world.Host(a).TTL || r.Attempt != 1 || r.Duplicate || r.Size != 8+dataLen ||
+	if r.From != r.Addr || r.TTL != world.Host(a).TTL || r.Attempt != 1 || r.Duplicate || r.Size != 8+DefaultSize ||
 		r.RTT <= 0 || uint64(r.RTT) > s.RTT.Max || uint64(r.RTT) < s.RTT.Min ||
 		r.Time.Before(s.Started.Add(-clocks)) || r.Time.After(s.Ended.Add(clocks)) {
 		t.Errorf("record %+v of host %+v, sweep from %v to %v", r, world.Host(a), s.Started, s.Ended)

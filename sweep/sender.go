@@ -93,7 +93,7 @@ type given struct {
 // send sends parts until none is left, or the sweep is stopped.
 func (s *sender) send() error {
 	s.probes = make([]probe.Probe, 0, pace.Burst)
-	last := s.plan.config.Probes
+	last := uint32(s.plan.config.passes() - 1)
 	for {
 		p, ok := s.parts.deal()
 		if !ok {
@@ -105,7 +105,7 @@ func (s *sender) send() error {
 		if err := s.pass(p); err != nil {
 			return err
 		}
-		if int(p.attempt) < last {
+		if p.pass < last {
 			s.given = append(s.given, given{p, s.taken})
 			s.settle()
 		}
@@ -168,7 +168,7 @@ func (s *sender) pass(p part) error {
 	for k := p.first; k < p.next; k++ {
 		addr, index := s.plan.At(k)
 		if reason := s.skips.Reason(addr); reason != route.Send {
-			s.skip(reason, p.attempt)
+			s.skip(reason, p.pass)
 			if passed++; passed == idleAfter {
 				s.tx.Idle()
 			}
@@ -179,33 +179,33 @@ func (s *sender) pass(p part) error {
 			continue
 		}
 		s.probes = append(s.probes, probe.Probe{
-			Index: index, Target: uint32(addr), Attempt: p.attempt, HopLimit: s.plan.config.HopLimit, Kind: probe.Echo,
+			Index: index, Target: uint32(addr), Attempt: p.attempt, HopLimit: s.plan.config.HopLimit, Kind: p.kind,
 		})
 		if len(s.probes) >= batch {
-			if err := s.flush(p.attempt); err != nil {
+			if err := s.flush(p.pass); err != nil {
 				return err
 			}
 			batch, passed = s.tx.Batch(), 0 // the rate may have been changed
 		}
 	}
-	return s.flush(p.attempt)
+	return s.flush(p.pass)
 }
 
-func (s *sender) skip(reason route.Reason, attempt uint8) {
+func (s *sender) skip(reason route.Reason, pass uint32) {
 	s.skipped.Add(1)
-	if attempt == 1 {
+	if pass == 0 {
 		s.reasons[reason]++
 	}
 }
 
 // flush sends the probes that wait.
-func (s *sender) flush(attempt uint8) error {
+func (s *sender) flush(pass uint32) error {
 	if len(s.probes) == 0 {
 		return nil
 	}
 	taken, err := s.tx.Send(s.probes)
 	s.taken += uint64(taken)
-	if attempt == 1 {
+	if pass == 0 {
 		s.firstPass += uint64(taken)
 	}
 	s.probes = s.probes[:0]

@@ -36,6 +36,7 @@ type Summary struct {
 	Rate        RateCounts                   `json:"rate"`
 	RTT         reply.RTT                    `json:"rtt"`
 	TTL         map[string]uint64            `json:"ttl"`
+	InitialTTL  map[string]float64           `json:"initial_ttl"`
 	Kinds       map[string]map[string]uint64 `json:"kinds"`
 }
 
@@ -50,7 +51,9 @@ type TargetCounts struct {
 	Unprobed    uint64            `json:"unprobed"`
 	Answered    uint64            `json:"answered"`
 	ErrorsOnly  uint64            `json:"errors_only"`
-	Silent      uint64            `json:"silent"`
+	// Both of the targets that answered had an error come for them too.
+	Both   uint64 `json:"both"`
+	Silent uint64 `json:"silent"`
 }
 
 // ProbeCounts counts probes from plan to device.
@@ -70,6 +73,9 @@ type ProbeCounts struct {
 type PacketCounts struct {
 	Judged   uint64            `json:"judged"`
 	Verdicts map[string]uint64 `json:"verdicts"`
+	// Extensions counts errors whose attached objects could not be read, by
+	// what was wrong with those.
+	Extensions map[string]uint64 `json:"extensions"`
 }
 
 // RecordCounts counts records from the filter to the sinks.
@@ -120,14 +126,14 @@ func (s *Summary) Check() error {
 	equal("targets: named = excluded + special + other_shards + skipped + swept + unprobed",
 		t.Named, t.Excluded+t.Special+t.OtherShards+total(t.Skipped)+t.Swept+t.Unprobed)
 	equal("targets: swept = answered + errors_only + silent", t.Swept, t.Answered+t.ErrorsOnly+t.Silent)
+	if t.Both > t.Answered {
+		errs = append(errs, fmt.Errorf("targets: both: %d is more than answered, %d", t.Both, t.Answered))
+	}
 	equal("probes: due = handed + unsent", p.Due, p.Handed+total(p.Unsent))
 	equal("probes: handed = accepted + refused + unconfirmed", p.Handed, p.Accepted+total(p.Refused)+p.Unconfirmed)
 	equal("packets: judged = sum of all verdicts", s.Packets.Judged, total(s.Packets.Verdicts))
-	offered := s.Packets.Verdicts["first"]
-	if s.recordsAll() {
-		offered += s.Packets.Verdicts["repeat"] + s.Packets.Verdicts["duplicate"]
-	}
-	equal("records: offered = first + (repeat, duplicate if asked)", r.Offered, offered)
+	equal("records: offered = what was asked for of first, repeat, duplicate, error, error_unchecked, error_duplicate",
+		r.Offered, s.offered())
 	equal("records: offered = emitted + lost + suppressed", r.Offered, r.Emitted+r.Lost+r.Suppressed)
 	for _, c := range r.Sinks {
 		equal(fmt.Sprintf("sink %s: emitted = written + filtered + beyond_limit + failed", c.Path),
@@ -139,9 +145,25 @@ func (s *Summary) Check() error {
 	return fmt.Errorf("the counters do not add up, please report this: %w", errors.Join(errs...))
 }
 
-func (s *Summary) recordsAll() bool {
+// offered is how many records there must be, by the verdicts and what was asked
+// for.
+func (s *Summary) offered() (n uint64) {
 	all, _ := s.Config["all"].(bool)
-	return all
+	replies, _ := s.Config["replies"].(Replies)
+	v := s.Packets.Verdicts
+	if replies != ErrorReplies {
+		n += v["first"]
+		if all {
+			n += v["repeat"] + v["duplicate"]
+		}
+	}
+	if replies == ErrorReplies || replies == AllReplies {
+		n += v["error"] + v["error_unchecked"]
+		if all {
+			n += v["error_duplicate"]
+		}
+	}
+	return n
 }
 
 // Losses says in words what the sweep lost for good: records, results, or

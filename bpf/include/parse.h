@@ -17,10 +17,28 @@
 #define MAX_VLAN_TAGS 2
 
 #define IP_FRAGMENT_MASK 0x3fff /* more fragments, or an offset */
+#define IP_OFFSET_MASK 0x1fff
 
-/* RFC 792. (linux/icmp.h draws in the C library's socket headers.) */
+/* RFC 792, RFC 950. (linux/icmp.h draws in the C library's socket headers.) */
 #define ICMP_ECHO_REPLY 0
+#define ICMP_UNREACHABLE 3
+#define ICMP_SOURCE_QUENCH 4
+#define ICMP_REDIRECT 5
 #define ICMP_ECHO_REQUEST 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER_PROBLEM 12
+#define ICMP_TIMESTAMP 13
+#define ICMP_TIMESTAMP_REPLY 14
+#define ICMP_MASK_REQUEST 17
+#define ICMP_MASK_REPLY 18
+
+/* What a probe asks. */
+enum probe_kind {
+	PROBE_ECHO,
+	PROBE_TIMESTAMP,
+	PROBE_MASK,
+	PROBE_KINDS,
+};
 
 struct icmp_header {
 	__u8 type;
@@ -28,6 +46,21 @@ struct icmp_header {
 	__be16 checksum;
 	__u32 id_sequence; /* the cookie's place */
 };
+
+/* What a timestamp message has behind its header: milliseconds since midnight
+ * UT, network byte order (RFC 792). */
+struct icmp_timestamps {
+	__be32 originate, receive, transmit;
+};
+
+#define DAY_MS 86400000U
+
+/* CLOCK_MONOTONIC, with what is to be added for nanoseconds since a midnight
+ * UT, as milliseconds since the last one. */
+static __always_inline __u32 milliseconds_ut(__u64 now_ns, __u64 ut_offset)
+{
+	return (now_ns + ut_offset) / 1000000 % DAY_MS;
+}
 
 struct vlan_tag {
 	__be16 tci;

@@ -16,12 +16,13 @@ enum verdict {
 	VERDICT_FORGED,          /* shaped like an answer, wrong cookie: pass */
 	VERDICT_MALFORMED,       /* short, or lengths that lie: pass */
 	VERDICT_CHECKSUM,        /* wrong IP or ICMP checksum: pass */
-	VERDICT_FRAGMENT,        /* a fragment: pass */
+	VERDICT_FRAGMENT,        /* a fragment, or an error about one: pass */
 	VERDICT_FIRST,           /* first reply of a target: drop */
-	VERDICT_REPEAT,          /* target seen, this attempt not: drop */
-	VERDICT_DUPLICATE,       /* this attempt seen: drop */
-	VERDICT_ERROR,           /* error for a probe of ours: not judged yet */
-	VERDICT_ERROR_DUPLICATE, /* the same error again: not judged yet */
+	VERDICT_REPEAT,          /* target seen, this kind and attempt not: drop */
+	VERDICT_DUPLICATE,       /* this kind and attempt seen: drop */
+	VERDICT_ERROR,           /* error for a probe of ours: drop */
+	VERDICT_ERROR_DUPLICATE, /* the same error again: drop */
+	VERDICT_ERROR_UNCHECKED, /* error that may have come before, there was no room to tell: drop */
 	VERDICT_RECORD_LOST,     /* needed a record, ring full: drop */
 	VERDICT_COUNT,
 };
@@ -41,6 +42,8 @@ enum verdict {
 struct counters {
 	__u64 judged;   /* packets that entered */
 	__u64 verdicts[16]; /* by enum verdict */
+	__u64 errored;  /* targets that an error came for */
+	__u64 both;     /* of these, those that gave a reply too */
 	__u64 rtt_count;
 	__u64 rtt_sum;  /* ns */
 	__u64 rtt_max;  /* ns */
@@ -49,19 +52,43 @@ struct counters {
 	__u64 rtt[RTT_BINS_PADDED];
 };
 
+/* What carries our cookie, by ICMP type and code; one of these a CPU and
+ * type. */
+#define ICMP_TYPES 32 /* a power of two; none that we know is as large */
+
+struct code_counts {
+	__u64 count[256];
+};
+
 /* One reply as it travels through the ring. */
 struct record {
 	__u64 arrived_ns; /* CLOCK_MONOTONIC */
-	__u64 rtt_ns;     /* RTT_UNKNOWN where the tag did not match */
-	__u32 target;     /* whom the probe was for; host byte order */
+	__u64 rtt_ns;     /* RTT_UNKNOWN where nothing tells it */
+	__u32 target;     /* whom the probe was for; host byte order. With many answers: its index */
 	__u32 from;       /* who sent the reply; host byte order */
+	__u32 word;       /* mask, gateway, pointer or MTU as on the wire; of a timestamp reply the
+			     offset of the clock in ms, or OFFSET_UNKNOWN */
 	__u16 size;       /* bytes of ICMP message */
+	__u16 message;    /* bytes of it that follow this struct; 0 but for errors with extensions */
 	__u8 ttl;
 	__u8 type;
 	__u8 code;
-	__u8 attempt; /* from 1; 0 unknown */
-	__u8 verdict; /* enum verdict */
-	__u8 reserved;
+	__u8 attempt;     /* from 1; 0 unknown */
+	__u8 verdict;     /* enum verdict */
+	__u8 quoted_ttl;  /* of errors */
+	__u8 reserved[2];
+};
+
+#define OFFSET_UNKNOWN 0x80000000U
+
+/* An error message that may have extensions (RFC 4884) is handed on from its
+ * ICMP header: at most so many bytes, which is all that such a datagram may
+ * have (section 3 there). */
+#define MESSAGE_MAX 576
+
+struct long_record {
+	struct record record;
+	__u32 message[MESSAGE_MAX / 4];
 };
 
 #endif

@@ -16,7 +16,26 @@ struct probe_descriptor {
 	__u32 target;        /* as it stands in the packet */
 	__u8 hop_limit;
 	__u8 tries;          /* how often the device had no room for it; 0 from user space */
-	__u8 reserved[2];
+	__u8 kind;           /* enum probe_kind */
+	__u8 reserved;
+};
+
+/* Ethernet and IP header, ICMP type and code: 36 bytes. */
+#define HEADER_WORDS 9
+/* What is in the payload of an echo request, and as much of its data. */
+#define PAYLOAD_WORDS 5
+
+/* What an echo request can have behind the payload, in bytes: no live frame is
+ * as long. */
+#define PATTERN_MAX 4096
+
+/* What all probes of a kind share. */
+struct probe_shape {
+	__u64 ip_sum, icmp_sum; /* sums of the words */
+	__u32 header[HEADER_WORDS];
+	__u32 data[PAYLOAD_WORDS]; /* with which the ICMP data begins */
+	__u32 length;              /* of a frame, in bytes */
+	__u32 reserved;
 };
 
 /* How many frames the kernel gives to a device at a time (DEV_MAP_BULK_SIZE),
@@ -62,6 +81,7 @@ struct probe_ring {
 	__u64 now_ns;    /* CLOCK_MONOTONIC, when last read */
 	__u64 fresh;     /* for how many frames it still holds */
 	__u64 tag[4];    /* struct siphash_state of a tag with that send time */
+	__u64 originate; /* that time of day, as it stands in a timestamp request */
 	__u64 hold_ns;   /* CLOCK_MONOTONIC until when the device is left alone; 0: it is not */
 	__u64 impatient; /* 1: the device has refused the last probe that waited for it */
 	__u64 refusal;   /* errno that ended the trial */

@@ -35,9 +35,16 @@ with it.
 
 Responders:
   simnet   plays a host for any IPv4 address that has a live one, and routers
-           before it. Which hosts live, how they behave, their TTLs and their
-           losses follow from --seed.
-  kernel   Linux answers for all of 198.18.0.0/15.
+            before it. Which hosts live, how they behave, their TTLs and their
+            losses follow from --seed.
+  kernel   Linux answers for all of 198.18.0.0/15. With --hops N it does so
+           behind N Linux routers, 198.19.255.1 to 198.19.255.N. The last one has
+           other routes for some prefixes:
+             198.19.64.0/24  unreachable: host unreachable
+             198.19.65.0/24  prohibited: administratively prohibited
+             198.19.66.0/24  a blackhole: silence
+             198.19.67.0/24  an MTU of 1280 bytes: fragmentation needed
+             198.19.68.0/24  none at all: network unreachable
 
 Hosts answer echo, timestamp and address mask requests, unless --behaviour says
 otherwise: names with weights, such as host=50,silent=20,unreachable, where all
@@ -60,6 +67,7 @@ the sweep: --probe, --probes, --ttl, --size, --df, --replies, --all, --format an
 
 const labExamples = `  xsweep lab -- xsweep sweep 198.18.0.0/16
   xsweep lab --responder kernel -- ping -c 3 198.18.77.77
+  xsweep lab --responder kernel --hops 3 -- ping -c 1 -t 2 198.18.77.77
   xsweep lab --live 0.1 --seed 7 -- xsweep sweep --rate 300k 240.0.0.0/12
   xsweep lab --live 0.1 --seed 7 --truth 240.0.0.0/12
   xsweep lab --behaviour all --truth 198.18.0.0/16 --replies all --format csv
@@ -71,7 +79,7 @@ type labFlags struct {
 	live, loss, duplicate float64
 	behaviour             string
 	seed                  uint64
-	queues                int
+	queues, mtu, hops     int
 	truth                 truthFlags
 }
 
@@ -123,6 +131,8 @@ func newLabCommand(env *environment) *cobra.Command {
 	flags.StringVar(&f.behaviour, "behaviour", "host", "`SPEC` of how live hosts behave (simnet)")
 	flags.Uint64Var(&f.seed, "seed", 0, "decides which hosts live and which probes get lost (simnet)")
 	flags.IntVar(&f.queues, "queues", 0, "receive and transmit queues of lab0 (default: one a CPU)")
+	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet that the links take, in `bytes`")
+	flags.IntVar(&f.hops, "hops", 0, "`number` of routers between lab0 and the responder (kernel)")
 	t := &f.truth
 	t.sweep = lab.DefaultSweep()
 	flags.StringVar(&t.targets, "truth", "", "print what of this `TARGET` will answer, and run nothing")
@@ -144,7 +154,7 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 	if err != nil || responder == lab.Sink {
 		return lab.Config{}, fmt.Errorf("--responder %q: must be simnet or kernel", f.responder)
 	}
-	config := lab.Config{Responder: responder, Seed: f.seed, Queues: f.queues}
+	config := lab.Config{Responder: responder, Seed: f.seed, Queues: f.queues, MTU: f.mtu, Hops: f.hops}
 	if responder == lab.Simnet {
 		config.Live, config.Loss, config.Duplicate = f.live, f.loss, f.duplicate
 		if config.Behaviours, err = lab.ParseWeights(f.behaviour); err != nil {
@@ -156,6 +166,9 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 				return lab.Config{}, fmt.Errorf("--%s: the kernel answers for every address, always and once: use --responder simnet", flag)
 			}
 		}
+	}
+	if f.mtu == 0 { // which would stand for the default
+		return lab.Config{}, errors.New("--mtu 0: must be at least 1280")
 	}
 	if err := config.Validate(); err != nil {
 		return lab.Config{}, fmt.Errorf("--%w", err) // it begins with the name of the field, which is the flag's

@@ -32,7 +32,8 @@ const (
 func newFilter() (*loader.Reply, error) {
 	targets := prefix(range16M)
 	return loader.LoadReply(loader.ReplyConfig{
-		Key: benchKey, Source: lab.SenderAddr.Netip(), Attempts: 1, MessageLen: 8 + probe.PayloadLen,
+		Key: benchKey, Source: lab.SenderAddr.Netip(), Attempts: 1, RecordFirst: true,
+		Probes:  []loader.ProbeShape{{Request: 8, MessageLen: 8 + probe.PayloadLen}},
 		Targets: func(yield func(first, last uint32) bool) { yield(uint32(targets.First), uint32(targets.Last)) },
 	})
 }

@@ -79,10 +79,7 @@ func newFixedFrames(to []target.Addr) (*fixedFrames, error) {
 	}
 	iovecs := make([]unix.Iovec, len(to))
 	for i := range f.messages {
-		frame := make([]byte, template.Len())
-		template.Init(frame)
-		template.Address(frame, probe.Probe{Target: uint32(to[i]), Attempt: 1, HopLimit: 64})
-		template.Stamp(frame, 0)
+		frame := template.Frame(probe.Probe{Target: uint32(to[i]), Attempt: 1, HopLimit: 64}, 0)
 		iovecs[i].Base = &frame[0]
 		iovecs[i].SetLen(len(frame))
 		f.messages[i].hdr.Iov = &iovecs[i]

@@ -48,13 +48,10 @@ func newFixedLiveFrames(to target.Addr) (*fixedLiveFrames, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("lift the limit on locked memory: %w", err)
 	}
-	f := &fixedLiveFrames{frame: make([]byte, template.Len())}
+	f := &fixedLiveFrames{frame: template.Frame(probe.Probe{Target: uint32(to), Attempt: 1, HopLimit: 64}, 0)}
 	if f.cpus, err = loader.UsableCPUs(); err != nil {
 		return nil, err
 	}
-	template.Init(f.frame)
-	template.Address(f.frame, probe.Probe{Target: uint32(to), Attempt: 1, HopLimit: 64})
-	template.Stamp(f.frame, 0)
 	spec, err := loadLive()
 	if err != nil {
 		return nil, err

@@ -44,14 +44,14 @@ func prepareReplies(r target.Range, n int) ([]frame, error) {
 	order := target.NewOrder(target.NewSet(r), 1)
 	random := rand.New(rand.NewPCG(1, 2))
 	now := uint64(pace.NewClock().Now())
-	request := make([]byte, template.Len())
-	template.Init(request)
+	request := make([]byte, template.Len(probe.Echo))
+	template.Init(request, probe.Echo)
 	replies := make([]frame, n)
 	for i := range replies {
 		template.Address(request, probe.Probe{
 			Index: uint64(i), Target: uint32(order.At(uint64(i))), Attempt: 1, HopLimit: uint8(40 + random.IntN(24)),
 		})
-		template.Stamp(request, now-random.Uint64N(uint64(oldestReply)))
+		template.Stamp(request, probe.Echo, now-random.Uint64N(uint64(oldestReply)))
 		answer(&replies[i], request)
 	}
 	return replies, nil

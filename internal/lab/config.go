@@ -39,7 +39,7 @@ const (
 	// Simnet answers in XDP for any IPv4 address that has a live host.
 	Simnet Responder = iota
 	// Kernel is Linux's own ICMP stack, answering for all of 198.18.0.0/15
-	// with its rate limits lifted.
+	// with its rate limits lifted; with Hops, behind routers.
 	Kernel
 	// Sink counts requests and drops them.
 	Sink
@@ -86,6 +86,15 @@ type Config struct {
 	// 0 stands for the number of CPUs.
 	Queues int
 
+	// MTU is that of every link, in bytes; 0 stands for 1500. It is at least
+	// 1280, and at most 9000 with Kernel or 3500 with simnet and sink.
+	MTU int
+
+	// Hops is the number of routers between lab0 and the responder, each of
+	// them Linux in a namespace of its own; see kernel.go for what they do
+	// with which target. At most 8, and only with Kernel.
+	Hops int
+
 	// MeterRate turns the meter on: requests are held against this
 	// rate, in frames a second, as they arrive. 0 is no meter. Not for Kernel.
 	MeterRate uint64
@@ -120,6 +129,9 @@ func (c Config) Validate() error {
 	}
 	if c.Queues < 0 || c.Queues > maxQueues {
 		return fmt.Errorf("queues %d: must be from 1 to %d, or 0 for one a CPU", c.Queues, maxQueues)
+	}
+	if err := c.validateNetwork(); err != nil {
+		return err
 	}
 	if c.MeterRate > maxMeterRate {
 		return fmt.Errorf("meter rate %d: must be at most %d frames a second", c.MeterRate, maxMeterRate)

@@ -29,6 +29,15 @@ func TestValidate(t *testing.T) {
 		{"negative queues", Config{Queues: -1}, "queues -1"},
 		{"too many queues", Config{Queues: maxQueues + 1}, "queues 4097"},
 		{"meter too fast", Config{MeterRate: maxMeterRate + 1}, "meter rate 1000000001"},
+		{"kernel with hops", Config{Responder: Kernel, Hops: maxRouters, MTU: maxKernelMTU}, ""},
+		{"too many hops", Config{Responder: Kernel, Hops: maxRouters + 1}, "hops 9: must be from 0 to 8"},
+		{"negative hops", Config{Responder: Kernel, Hops: -1}, "hops -1: must be from 0 to 8"},
+		{"simnet with hops", Config{Hops: 1}, "hops 1: the simnet responder has no routers"},
+		{"narrow links", Config{MTU: minMTU - 1}, "mtu 1279: must be from 1280 to 3500 with the simnet responder"},
+		{"negative mtu", Config{MTU: -1}, "mtu -1: must be from 1280"},
+		{"wide simnet", Config{MTU: maxSimnetMTU}, ""},
+		{"too wide for XDP", Config{Responder: Sink, MTU: maxSimnetMTU + 1}, "mtu 3501: must be from 1280 to 3500 with the sink responder"},
+		{"too wide for kernel", Config{Responder: Kernel, MTU: maxKernelMTU + 1}, "mtu 9001: must be from 1280 to 9000 with the kernel responder"},
 		{"kernel with meter", Config{Responder: Kernel, MeterRate: 1}, "kernel responder has no meter"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -98,9 +98,7 @@ type Host struct {
 func (c Config) Host(a target.Addr) Host {
 	switch c.Responder {
 	case Kernel:
-		if kernelRange.Contains(a) {
-			return Host{Live: true, TTL: kernelTTL}
-		}
+		return c.kernelHost(a)
 	case Simnet:
 		d := newDraws(c.Seed)
 		if d.below(a, drawLive, threshold(c.Live)) {
@@ -123,9 +121,6 @@ func (c Config) Host(a target.Addr) Host {
 func (c Config) Lost(a target.Addr, k int) bool {
 	return newDraws(c.Seed).below(a, drawLoss+drawNumber(k), threshold(c.Loss))
 }
-
-// kernelTTL is Linux's net.ipv4.ip_default_ttl.
-const kernelTTL = 64
 
 // Replies returns the number of echo replies that come from a when exactly
 // probes echo requests are sent there, those of broken hosts left out.

@@ -117,7 +117,7 @@ func (c Config) arrivals(s Sweep) func(a target.Addr) iter.Seq[arrival] {
 	respond := newWorld(c).answer
 	switch c.Responder {
 	case Kernel:
-		respond = kernelAnswer
+		respond = c.kernelAnswer
 	case Sink:
 		respond = func(target.Addr, int, question) (answer, int) { return answer{}, 0 }
 	}
@@ -135,16 +135,6 @@ func (c Config) arrivals(s Sweep) func(a target.Addr) iter.Seq[arrival] {
 			}
 		}
 	}
-}
-
-// kernelAnswer is what Linux answers: not to address mask requests.
-func kernelAnswer(a target.Addr, _ int, q question) (answer, int) {
-	if !kernelRange.Contains(a) || q.kind == probe.Mask {
-		return answer{}, 0
-	}
-	r := answer{flaw: flawNone, from: a, ttl: kernelTTL, size: q.length - ipLen, tagged: q.hasTag}
-	r.kind, _ = reply.KindOf(q.kind.ReplyType())
-	return r, 1
 }
 
 // errorKey is what tells the errors of one target apart.

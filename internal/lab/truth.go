@@ -39,7 +39,7 @@ func (c Config) Answering(set target.Set, s Sweep) iter.Seq[target.Addr] {
 		return c.simnetTruth(set, s.Probes*len(s.Kinds))
 	}
 	if c.Responder == Kernel {
-		set = set.Intersect(target.NewSet(kernelRange))
+		set = set.Intersect(c.kernelHosts())
 	}
 	arrivals := c.arrivals(s)
 	return func(yield func(target.Addr) bool) {

@@ -43,6 +43,18 @@ func (k Kind) Type() uint8 { return kindTable[k].request }
 // ReplyType is the ICMP type of their answers.
 func (k Kind) ReplyType() uint8 { return kindTable[k].reply }
 
+// DataLen is how many bytes of ICMP data a kind's requests have: size, where one
+// can choose.
+func (k Kind) DataLen(size int) int {
+	switch k {
+	case Timestamp:
+		return timestampsLen
+	case Mask:
+		return maskLen
+	}
+	return size
+}
+
 // ParseKinds reads kinds separated by commas, such as echo,timestamp. Each may
 // stand there once. Its errors are one line and quote the text.
 func ParseKinds(text string) ([]Kind, error) {

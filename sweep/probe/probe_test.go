@@ -60,8 +60,8 @@ func TestProbeDecodes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			frame := make([]byte, template.Len())
-			template.Init(frame)
+			frame := make([]byte, template.Len(Echo))
+			template.Init(frame, Echo)
 			// The same frame again and again: nothing of the last probe may stay.
 			for range 200 {
 				p := Probe{
@@ -72,7 +72,7 @@ func TestProbeDecodes(t *testing.T) {
 				}
 				sent := rng.Uint64()
 				template.Address(frame, p)
-				template.Stamp(frame, sent)
+				template.Stamp(frame, Echo, sent)
 				checkProbe(t, config, frame, p, sent)
 			}
 		}
@@ -130,12 +130,13 @@ func checkProbe(t *testing.T, c TemplateConfig, frame []byte, p Probe, sent uint
 func TestTemplateRefuses(t *testing.T) {
 	good := TemplateConfig{Source: testSource, SourceMAC: testMAC, NextHop: testHop, DataLen: PayloadLen}
 	for name, change := range map[string]func(*TemplateConfig){
-		"IPv6 source":       func(c *TemplateConfig) { c.Source = netip.IPv6Loopback() },
-		"no source":         func(c *TemplateConfig) { c.Source = netip.Addr{} },
-		"half a header":     func(c *TemplateConfig) { c.NextHop = nil },
-		"short address":     func(c *TemplateConfig) { c.NextHop = testHop[:5] },
-		"payload too short": func(c *TemplateConfig) { c.DataLen = PayloadLen - 1 },
-		"packet too long":   func(c *TemplateConfig) { c.DataLen = 65508 },
+		"IPv6 source":     func(c *TemplateConfig) { c.Source = netip.IPv6Loopback() },
+		"no source":       func(c *TemplateConfig) { c.Source = netip.Addr{} },
+		"half a header":   func(c *TemplateConfig) { c.NextHop = nil },
+		"short address":   func(c *TemplateConfig) { c.NextHop = testHop[:5] },
+		"negative length": func(c *TemplateConfig) { c.DataLen = -1 },
+		"unknown kind":    func(c *TemplateConfig) { c.Kinds = []Kind{NumKinds} },
+		"packet too long": func(c *TemplateConfig) { c.DataLen = 65508 },
 	} {
 		bad := good
 		change(&bad)
@@ -153,11 +154,11 @@ func TestBuildingDoesNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame := make([]byte, template.Len())
-	template.Init(frame)
+	frame := make([]byte, template.Len(Echo))
+	template.Init(frame, Echo)
 	if n := testing.AllocsPerRun(100, func() {
 		template.Address(frame, Probe{Index: 7, Target: 0xc6120001, Attempt: 1, HopLimit: 64})
-		template.Stamp(frame, 12345)
+		template.Stamp(frame, Echo, 12345)
 	}); n != 0 {
 		t.Errorf("%v allocations a probe", n)
 	}
@@ -168,10 +169,10 @@ func BenchmarkBuild(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	frame := make([]byte, template.Len())
-	template.Init(frame)
+	frame := make([]byte, template.Len(Echo))
+	template.Init(frame, Echo)
 	for i := uint64(0); b.Loop(); i++ {
 		template.Address(frame, Probe{Index: i, Target: uint32(i), Attempt: 1, HopLimit: 64})
-		template.Stamp(frame, i)
+		template.Stamp(frame, Echo, i)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // Sizes in bytes.
@@ -17,24 +18,40 @@ const (
 	ipv4Len     = 20
 	icmpLen     = 8
 
-	// PayloadLen is what a probe's data holds at least: send time, index and
-	// attempt, tag.
+	// PayloadLen is what the data of an echo request holds that brings back when
+	// it was sent and which it was: send time, index and attempt, tag.
 	PayloadLen = 20
+	// MaxDataLen is the most data that an echo request can have.
+	MaxDataLen = 65535 - ipv4Len - icmpLen
+
+	timestampsLen = 12 // originate, receive and transmit (RFC 792)
+	maskLen       = 4  // (RFC 950)
 )
+
+// HeaderLen is what a probe has in front of the ICMP data, without an Ethernet
+// header.
+const HeaderLen = ipv4Len + icmpLen
 
 // Offsets from the start of the IP header.
 const (
+	offTOS        = 1
 	offID         = 4
+	offFlags      = 6
 	offTTL        = 8
 	offIPChecksum = 10
 	offTarget     = 16
 	offICMP       = ipv4Len
 	offChecksum   = offICMP + 2
 	offCookie     = offICMP + 4
-	offSent       = offICMP + icmpLen
+	offData       = offICMP + icmpLen
+	offSent       = offData
 	offIndex      = offSent + 8
 	offTag        = offIndex + 8
+	offOriginate  = offData
 )
+
+// dontFragment is a flag of the IP header (RFC 791).
+const dontFragment = 0x4000
 
 // TemplateConfig describes the probes of one sweep on one device.
 type TemplateConfig struct {
@@ -45,8 +62,22 @@ type TemplateConfig struct {
 	// SourceMAC and NextHop are the Ethernet addresses of the device and of
 	// the gateway. Both nil: frames start with the IP header.
 	SourceMAC, NextHop net.HardwareAddr
-	// DataLen is the length of the ICMP data in bytes, at least PayloadLen.
+	// Kinds are those of the probes; none stands for Echo.
+	Kinds []Kind
+	// DataLen is the length of an echo request's ICMP data in bytes, at most
+	// MaxDataLen. With less than PayloadLen nothing brings back when a probe was
+	// sent and which it was. (The other kinds have the length that their RFC says.)
 	DataLen int
+	// Pattern fills the data of echo requests behind the payload, again and
+	// again; nil stands for the bytes 0, 1, 2, ... by their place in the data.
+	Pattern []byte
+	// TOS is the type of service octet of the IP header.
+	TOS uint8
+	// DontFragment forbids routers to cut probes up.
+	DontFragment bool
+	// UTOffset is what makes CLOCK_MONOTONIC nanoseconds since a midnight UT, for
+	// timestamp requests.
+	UTOffset int64
 }
 
 func (c TemplateConfig) validate() error {
@@ -57,8 +88,13 @@ func (c TemplateConfig) validate() error {
 		return errors.New("probe: an Ethernet header needs both its addresses")
 	case c.NextHop != nil && (len(c.SourceMAC) != 6 || len(c.NextHop) != 6):
 		return fmt.Errorf("probe: Ethernet addresses %v and %v: must have 6 bytes", c.SourceMAC, c.NextHop)
-	case c.DataLen < PayloadLen || c.DataLen > 65535-ipv4Len-icmpLen:
-		return fmt.Errorf("probe: %d bytes of ICMP data: must be %d to %d", c.DataLen, PayloadLen, 65535-ipv4Len-icmpLen)
+	case c.DataLen < 0 || c.DataLen > MaxDataLen:
+		return fmt.Errorf("probe: %d bytes of ICMP data: must be 0 to %d", c.DataLen, MaxDataLen)
+	}
+	for _, k := range c.Kinds {
+		if k >= NumKinds {
+			return fmt.Errorf("probe: %v", k)
+		}
 	}
 	return nil
 }
@@ -66,15 +102,24 @@ func (c TemplateConfig) validate() error {
 // Template writes probes into frames. It does not change after it was made,
 // so that several threads may share one.
 type Template struct {
-	auth   Authenticator
-	source uint32 // little-endian word of the packet's bytes
-	ip     int    // offset of the IP header
-	frame  []byte // all that is the same in every probe
+	auth     Authenticator
+	source   uint32 // little-endian word of the packet's bytes
+	ip       int    // offset of the IP header
+	tagged   bool   // echo requests have room for the payload
+	utOffset uint64
+	kinds    []Kind
+	shapes   [NumKinds]Shape
+}
 
+// Shape is what all probes of a kind share.
+type Shape struct {
+	Kind Kind
+	// Frame is a whole frame, without what changes from probe to probe.
+	Frame []byte
 	// Sums of the words that are the same in every probe, little-endian: the
 	// Internet checksum does not care in which byte order it is summed, as
 	// long as it is stored in the same (RFC 1071, section 2 B).
-	ipSum, icmpSum uint64
+	IPSum, ICMPSum uint64
 }
 
 // NewTemplate makes the template of a sweep's probes.
@@ -82,76 +127,142 @@ func NewTemplate(c TemplateConfig) (*Template, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	t := &Template{auth: NewAuthenticator(c.Key)}
+	if len(c.Kinds) == 0 {
+		c.Kinds = []Kind{Echo}
+	}
+	t := &Template{
+		auth: NewAuthenticator(c.Key), tagged: c.DataLen >= PayloadLen, utOffset: uint64(c.UTOffset), kinds: c.Kinds,
+	}
 	if c.NextHop != nil {
 		t.ip = ethernetLen
 	}
-	t.frame = make([]byte, t.ip+ipv4Len+icmpLen+c.DataLen)
-	if c.NextHop != nil {
-		copy(t.frame, c.NextHop)
-		copy(t.frame[6:], c.SourceMAC)
-		binary.BigEndian.PutUint16(t.frame[12:], 0x0800)
-	}
-	ip := t.frame[t.ip:]
-	ip[0] = 4<<4 | ipv4Len/4
-	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
-	ip[9] = 1 // ICMP
 	source := c.Source.As4()
-	copy(ip[12:], source[:])
 	t.source = binary.LittleEndian.Uint32(source[:])
-	ip[offICMP] = 8 // echo request
-	for i := offICMP + icmpLen + PayloadLen; i < len(ip); i++ {
-		ip[i] = byte(i - offICMP - icmpLen)
+	for _, k := range c.Kinds {
+		t.shapes[k] = c.shape(k)
 	}
-	t.ipSum = sumWords(ip[:ipv4Len])
-	t.icmpSum = sumWords(ip[offICMP:])
 	return t, nil
 }
 
-// Len is the length of a frame in bytes.
-func (t *Template) Len() int { return len(t.frame) }
+// shape makes what all probes of a kind share.
+func (c TemplateConfig) shape(k Kind) Shape {
+	dataLen := k.DataLen(c.DataLen)
+	var ethernet []byte
+	if c.NextHop != nil {
+		ethernet = append(append(append(ethernet, c.NextHop...), c.SourceMAC...), 0x08, 0x00)
+	}
+	frame := append(ethernet, make([]byte, HeaderLen+dataLen)...)
+	ip := frame[len(ethernet):]
+	ip[0] = 4<<4 | ipv4Len/4
+	ip[offTOS] = c.TOS
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+	if c.DontFragment {
+		binary.BigEndian.PutUint16(ip[offFlags:], dontFragment)
+	}
+	ip[9] = 1 // ICMP
+	source := c.Source.As4()
+	copy(ip[12:], source[:])
+	ip[offICMP] = k.Type()
+	if data := ip[offData:]; k == Echo {
+		first := 0
+		if len(data) >= PayloadLen {
+			first = PayloadLen
+		}
+		for i := first; i < len(data); i++ {
+			data[i] = byte(i)
+			if len(c.Pattern) > 0 {
+				data[i] = c.Pattern[(i-first)%len(c.Pattern)]
+			}
+		}
+	}
+	return Shape{Kind: k, Frame: frame, IPSum: sumWords(ip[:ipv4Len]), ICMPSum: sumWords(ip[offICMP:])}
+}
 
-// MessageLen is the length of a probe's ICMP message in bytes.
-func (t *Template) MessageLen() int { return len(t.frame) - t.ip - ipv4Len }
+// Kinds are those that the template can write.
+func (t *Template) Kinds() []Kind { return t.kinds }
 
-// Sums are those of the words that are the same in every probe, of IP header
-// and ICMP message, little-endian: what a program needs that finishes frames in
-// the kernel.
-func (t *Template) Sums() (ip, icmp uint64) { return t.ipSum, t.icmpSum }
+// Shape is what all probes of a kind share. It must not be changed.
+func (t *Template) Shape(k Kind) Shape { return t.shapes[k] }
 
-// Header is what every frame begins with, up to the ICMP code.
-func (t *Template) Header() []byte { return t.frame[:t.ip+offICMP+2] }
+// Tagged says whether echo requests bring back when they were sent.
+func (t *Template) Tagged() bool { return t.tagged }
 
-// Init writes what all probes share. A frame needs it once; Address and Stamp
-// rewrite all that changes.
-func (t *Template) Init(frame []byte) { copy(frame, t.frame) }
+// UTOffset is the configuration's.
+func (t *Template) UTOffset() int64 { return int64(t.utOffset) }
+
+// Len is the length of a kind's frames in bytes.
+func (t *Template) Len(k Kind) int { return len(t.shapes[k].Frame) }
+
+// MaxLen is the length of the longest frames in bytes.
+func (t *Template) MaxLen() int {
+	longest := 0
+	for _, k := range t.kinds {
+		longest = max(longest, t.Len(k))
+	}
+	return longest
+}
+
+// MessageLen is the length of a kind's ICMP message in bytes.
+func (t *Template) MessageLen(k Kind) int { return t.Len(k) - t.ip - ipv4Len }
+
+// LinkLen is what frames have in front of the IP header, in bytes.
+func (t *Template) LinkLen() int { return t.ip }
+
+// Init writes what all probes of a kind share. A frame needs it once for a kind;
+// Address and Stamp rewrite all that changes.
+func (t *Template) Init(frame []byte, k Kind) { copy(frame, t.shapes[k].Frame) }
 
 // Address makes the frame a probe for p's target, but for its send time.
 func (t *Template) Address(frame []byte, p Probe) {
 	ip := frame[t.ip:]
-	_ = ip[offTag+3]
+	_ = ip[HeaderLen-1]
 	id := uint16(p.Index)
 	binary.LittleEndian.PutUint16(ip[offID:], id)
 	ip[offTTL] = p.HopLimit
 	target := bits.ReverseBytes32(p.Target)
 	binary.LittleEndian.PutUint32(ip[offTarget:], target)
-	sum := t.ipSum + uint64(id) + uint64(p.HopLimit) + uint64(target)
+	sum := t.shapes[p.Kind].IPSum + uint64(id) + uint64(p.HopLimit) + uint64(target)
 	binary.LittleEndian.PutUint16(ip[offIPChecksum:], ^fold(sum))
 
 	binary.LittleEndian.PutUint32(ip[offCookie:], t.auth.cookie(t.source, target))
-	binary.LittleEndian.PutUint64(ip[offIndex:], IndexAttempt(p.Index, p.Attempt))
+	if p.Kind == Echo && t.tagged {
+		binary.LittleEndian.PutUint64(ip[offIndex:], IndexAttempt(p.Index, p.Attempt))
+	}
 }
 
-// Stamp sets the send time of an addressed frame, CLOCK_MONOTONIC in
-// nanoseconds, and with it the tag and the checksum.
-func (t *Template) Stamp(frame []byte, sentNS uint64) {
+// Stamp sets the send time of an addressed frame of a kind, CLOCK_MONOTONIC in
+// nanoseconds, as far as the kind has one, and the checksum.
+func (t *Template) Stamp(frame []byte, k Kind, sentNS uint64) {
 	ip := frame[t.ip:]
-	_ = ip[offTag+3]
-	index := binary.LittleEndian.Uint64(ip[offIndex:])
-	tag := t.auth.Tag(sentNS, index)
-	binary.LittleEndian.PutUint64(ip[offSent:], sentNS)
-	binary.LittleEndian.PutUint32(ip[offTag:], tag)
-	sum := t.icmpSum + uint64(binary.LittleEndian.Uint32(ip[offCookie:])) +
-		sentNS&0xffffffff + sentNS>>32 + index&0xffffffff + index>>32 + uint64(tag)
+	sum := t.shapes[k].ICMPSum + uint64(binary.LittleEndian.Uint32(ip[offCookie:]))
+	switch {
+	case k == Echo && t.tagged:
+		index := binary.LittleEndian.Uint64(ip[offIndex:])
+		tag := t.auth.Tag(sentNS, index)
+		binary.LittleEndian.PutUint64(ip[offSent:], sentNS)
+		binary.LittleEndian.PutUint32(ip[offTag:], tag)
+		sum += sentNS&0xffffffff + sentNS>>32 + index&0xffffffff + index>>32 + uint64(tag)
+	case k == Timestamp:
+		originate := bits.ReverseBytes32(MillisecondsUT(sentNS, t.utOffset))
+		binary.LittleEndian.PutUint32(ip[offOriginate:], originate)
+		sum += uint64(originate)
+	}
 	binary.LittleEndian.PutUint16(ip[offChecksum:], ^fold(sum))
+}
+
+// Frame makes a whole frame for p, sent at sentNS, in memory of its own.
+func (t *Template) Frame(p Probe, sentNS uint64) []byte {
+	frame := make([]byte, t.Len(p.Kind))
+	t.Init(frame, p.Kind)
+	t.Address(frame, p)
+	t.Stamp(frame, p.Kind, sentNS)
+	return frame
+}
+
+// MillisecondsUT is the time of day that CLOCK_MONOTONIC in nanoseconds stands
+// for, in milliseconds since midnight UT (RFC 792), given what makes it
+// nanoseconds since some midnight.
+func MillisecondsUT(monotonicNS, utOffset uint64) uint32 {
+	const day = uint64(24 * time.Hour / time.Millisecond)
+	return uint32((monotonicNS + utOffset) / uint64(time.Millisecond) % day)
 }

@@ -89,6 +89,20 @@ const (
 	roleShift = 6
 )
 
+// ExtensionFault names what is wrong with extensions, as summaries do: version,
+// checksum or malformed. ok is false for errors of anything else.
+func ExtensionFault(err error) (name string, ok bool) {
+	switch {
+	case errors.Is(err, ErrExtensionVersion):
+		return "version", true
+	case errors.Is(err, ErrExtensionChecksum):
+		return "checksum", true
+	case errors.Is(err, ErrExtensionMalformed):
+		return "malformed", true
+	}
+	return "", false
+}
+
 // FindExtensions finds the extension structure of an ICMP error message, which
 // begins with its ICMP header and ends where the IP packet does. ok says whether
 // the message announces one; whether that is any good is for [ParseExtensions]

@@ -64,29 +64,61 @@ const OffsetUnknown = time.Duration(math.MinInt64)
 
 // RecordLen is the length in bytes of a record as it leaves the filter:
 // struct record of bpf/include/reply_abi.h.
-const RecordLen = 32
+const RecordLen = 40
+
+// Places in it.
+const (
+	atRTT       = 8
+	atTarget    = 16
+	atFrom      = 20
+	atWord      = 24
+	atSize      = 28
+	atMessage   = 30
+	atTTL       = 32
+	atType      = 33
+	atCode      = 34
+	atAttempt   = 35
+	atVerdict   = 36
+	atQuotedTTL = 37
+)
+
+// offsetUnknown is OFFSET_UNKNOWN of bpf/include/reply_abi.h.
+const offsetUnknown = 1 << 31
 
 // rttUnknown is RTT_UNKNOWN of bpf/include/reply_abi.h.
 const rttUnknown = math.MaxUint64
 
 // Decode reads a record as the filter wrote it. wallOffset is what turns
 // CLOCK_MONOTONIC into nanoseconds since 1970. What does not have the filter's
-// shape is an error; r is then unchanged.
+// shape is an error; r is then unchanged. An error that
+// [ExtensionFault] knows is one of what a router attached: r is then whole, but
+// for its extensions.
 func (r *Record) Decode(raw []byte, wallOffset int64) error {
-	if len(raw) != RecordLen {
-		return fmt.Errorf("record of %d bytes: must be %d", len(raw), RecordLen)
+	if len(raw) < RecordLen {
+		return fmt.Errorf("record of %d bytes: must be %d at least", len(raw), RecordLen)
 	}
-	verdict := loader.Verdict(raw[30])
+	messageLen := int(binary.LittleEndian.Uint16(raw[atMessage:]))
+	if messageLen > len(raw)-RecordLen {
+		return fmt.Errorf("record of %d bytes: has no message of %d", len(raw), messageLen)
+	}
+	kind, ok := KindOf(raw[atType])
+	if !ok {
+		return fmt.Errorf("record of ICMP type %d: it answers no probe", raw[atType])
+	}
+	verdict := loader.Verdict(raw[atVerdict])
 	switch verdict {
 	case loader.First, loader.Repeat, loader.Duplicate:
+		ok = !kind.IsError()
+	case loader.Error, loader.ErrorDuplicate, loader.ErrorUnchecked:
+		ok = kind.IsError()
 	default:
-		return fmt.Errorf("record with verdict %v: only replies have records", verdict)
+		ok = false
 	}
-	if raw[27] != 0 {
-		return fmt.Errorf("record of ICMP type %d: only echo replies have records", raw[27])
+	if !ok {
+		return fmt.Errorf("record of a %v with verdict %v", kind, verdict)
 	}
 	rtt := RTTUnknown
-	switch ns := binary.LittleEndian.Uint64(raw[8:]); {
+	switch ns := binary.LittleEndian.Uint64(raw[atRTT:]); {
 	case ns == rttUnknown:
 	case ns > math.MaxInt64:
 		return fmt.Errorf("record with a round-trip time of %d ns", ns)
@@ -94,19 +126,63 @@ func (r *Record) Decode(raw []byte, wallOffset int64) error {
 		rtt = time.Duration(ns)
 	}
 	*r = Record{
-		Time: time.Unix(0, int64(binary.LittleEndian.Uint64(raw))+wallOffset).UTC(),
-		RTT:  rtt,
-		Addr: address(raw[16:]),
-		From: address(raw[20:]),
-		Kind: EchoReply, ClockOffset: OffsetUnknown,
-		Size:      binary.LittleEndian.Uint16(raw[24:]),
-		TTL:       raw[26],
-		Type:      raw[27],
-		Code:      raw[28],
-		Attempt:   raw[29],
-		Duplicate: verdict != loader.First,
+		Time:        time.Unix(0, int64(binary.LittleEndian.Uint64(raw))+wallOffset).UTC(),
+		RTT:         rtt,
+		Addr:        address(raw[atTarget:]),
+		From:        address(raw[atFrom:]),
+		Kind:        kind,
+		Size:        binary.LittleEndian.Uint16(raw[atSize:]),
+		TTL:         raw[atTTL],
+		Type:        raw[atType],
+		Code:        raw[atCode],
+		Attempt:     raw[atAttempt],
+		Duplicate:   verdict != loader.First && verdict != loader.Error && verdict != loader.ErrorUnchecked,
+		ClockOffset: OffsetUnknown,
 	}
-	return nil
+	if kind.IsError() {
+		r.QuotedTTL = raw[atQuotedTTL]
+	}
+	r.decodeWord([4]byte(raw[atWord:]))
+	if messageLen == 0 {
+		return nil
+	}
+	return r.decodeExtensions(raw[RecordLen:][:messageLen])
+}
+
+// decodeWord reads what a message of the kind has behind its checksum, or a mask
+// reply behind its header; of a timestamp reply, what the filter made of it.
+func (r *Record) decodeWord(word [4]byte) {
+	switch r.Kind {
+	case TimestampReply:
+		if ms := binary.LittleEndian.Uint32(word[:]); ms != offsetUnknown {
+			r.ClockOffset = time.Duration(int32(ms)) * time.Millisecond
+		}
+	case AddressMaskReply:
+		r.Mask = netip.AddrFrom4(word)
+	case Redirect:
+		r.Gateway = netip.AddrFrom4(word)
+	case ParameterProblem:
+		r.Pointer = word[0]
+	case Unreachable:
+		if r.Code == fragmentationNeeded {
+			r.MTU = binary.BigEndian.Uint16(word[2:])
+		}
+	}
+}
+
+// fragmentationNeeded is the code of an unreachable that tells an MTU (RFC 1191,
+// section 4).
+const fragmentationNeeded = 4
+
+// decodeExtensions reads what is attached to an error message.
+func (r *Record) decodeExtensions(message []byte) error {
+	attached, ok := FindExtensions(message)
+	if !ok {
+		return nil
+	}
+	var err error
+	r.Extensions, err = ParseExtensions(attached)
+	return err
 }
 
 // address reads an IPv4 address that the filter wrote in host byte order.

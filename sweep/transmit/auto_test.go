@@ -215,7 +215,7 @@ func TestAutoTogether(t *testing.T) {
 // whatever its driver says: nothing is lost, nothing sent twice.
 func TestAutoFallsBackOnRealDevices(t *testing.T) {
 	labtest.Kernel(t)
-	startLab(t, lab.Config{Responder: lab.Kernel}) // no program at lab1, so lab0 has no ndo_xdp_xmit
+	startUnableLab(t)
 	th := newThread(t)
 	c := Config{
 		Device: lab.SenderDevice, Index: deviceIndex(t), BindToDevice: true,
@@ -226,10 +226,9 @@ func TestAutoFallsBackOnRealDevices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ip, icmp := c.Template.Sums()
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Header: [36]byte(c.Template.Header()),
-		IPSum: ip, ICMPSum: icmp, CPUs: cpus[:1],
+		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Shapes: KernelShapes(c.Template), Tagged: c.Template.Tagged(), UTOffset: c.Template.UTOffset(),
+		CPUs: cpus[:1],
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -48,10 +48,9 @@ func openXDP(c Config) (Transmitter, error) {
 	if err != nil {
 		return nil, err
 	}
-	ip, icmp := c.Template.Sums()
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Header: [36]byte(c.Template.Header()),
-		IPSum: ip, ICMPSum: icmp, CPUs: cpus[:1],
+		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Shapes: KernelShapes(c.Template), Tagged: c.Template.Tagged(), UTOffset: c.Template.UTOffset(),
+		CPUs: cpus[:1],
 	})
 	if err != nil {
 		return nil, err
@@ -394,7 +393,7 @@ func TestConformSizes(t *testing.T) {
 // the first frame does, and none is lost to it.
 func TestXDPUnableDevice(t *testing.T) {
 	labtest.Kernel(t)
-	startLab(t, lab.Config{Responder: lab.Kernel}) // neither GRO nor a program at the far end
+	startUnableLab(t)
 	th := newThread(t)
 	tx, err := openXDP(Config{
 		Device: lab.SenderDevice, Index: deviceIndex(t), Template: newTemplate(t, lab.SenderAddr.Netip(), true, probe.PayloadLen),

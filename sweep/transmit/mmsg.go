@@ -44,6 +44,7 @@ type mmsg struct {
 	waiter   *pace.Waiter
 
 	frames    [][]byte
+	kinds     []probe.Kind // that frames were last made for
 	iovecs    []unix.Iovec
 	addresses []unix.RawSockaddrInet4
 	messages  []mmsghdr
@@ -69,6 +70,7 @@ func newMmsg(name string, fd int, c Config, pacer *pace.Pacer) *mmsg {
 	m := &mmsg{
 		name: name, device: c.Device, fd: fd, template: c.Template, pacer: pacer, waiter: c.Waiter,
 		frames:    make([][]byte, pace.Burst),
+		kinds:     make([]probe.Kind, pace.Burst),
 		iovecs:    make([]unix.Iovec, pace.Burst),
 		addresses: make([]unix.RawSockaddrInet4, pace.Burst),
 		messages:  make([]mmsghdr, pace.Burst),
@@ -78,14 +80,14 @@ func newMmsg(name string, fd int, c Config, pacer *pace.Pacer) *mmsg {
 	}
 	m.running = func() bool { return linkRunning(m.fd, m.device) }
 	// One block of memory, each frame on cache lines of its own.
-	stride := (c.Template.Len() + 63) &^ 63
+	length := c.Template.MaxLen()
+	stride := (length + 63) &^ 63
 	memory := make([]byte, stride*pace.Burst)
 	for i := range m.frames {
 		m.addresses[i].Family = unix.AF_INET
-		m.frames[i] = memory[i*stride:][:c.Template.Len():c.Template.Len()]
-		c.Template.Init(m.frames[i])
+		m.frames[i] = memory[i*stride:][:length:length]
 		m.iovecs[i].Base = &m.frames[i][0]
-		m.iovecs[i].SetLen(c.Template.Len())
+		m.kinds[i] = probe.NumKinds // none yet
 		m.messages[i].hdr.Iov = &m.iovecs[i]
 		m.messages[i].hdr.SetIovlen(1)
 		if name == "raw" {
@@ -128,6 +130,11 @@ func (m *mmsg) Send(probes []probe.Probe) (int, error) {
 
 func (m *mmsg) sendBatch(probes []probe.Probe) (int, error) {
 	for i, p := range probes {
+		if m.kinds[i] != p.Kind {
+			m.kinds[i] = p.Kind
+			m.template.Init(m.frames[i], p.Kind)
+			m.iovecs[i].SetLen(m.template.Len(p.Kind))
+		}
 		m.template.Address(m.frames[i], p)
 		// Only messages that point at their address need it, but a store costs
 		// less than the question.
@@ -152,8 +159,8 @@ func (m *mmsg) sendBatch(probes []probe.Probe) (int, error) {
 
 // stamp gives frames from first to below end their send times.
 func (m *mmsg) stamp(first, end int) {
-	for _, frame := range m.frames[first:end] {
-		m.template.Stamp(frame, uint64(m.waiter.Now()))
+	for i := first; i < end; i++ {
+		m.template.Stamp(m.frames[i], m.kinds[i], uint64(m.waiter.Now()))
 	}
 }
 

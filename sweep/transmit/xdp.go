@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,7 +83,7 @@ func NewXDP(c Config, kernel *loader.Transmit, cpu int) (Transmitter, error) {
 	if err := c.Pace.Validate(); err != nil {
 		return nil, fmt.Errorf("transmitter xdp: %w", err)
 	}
-	if len(c.Template.Header()) != len(loader.TransmitConfig{}.Header) {
+	if c.Template.LinkLen() == 0 {
 		return nil, errors.New("transmitter xdp: its frames need an Ethernet header")
 	}
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -93,7 +94,7 @@ func NewXDP(c Config, kernel *loader.Transmit, cpu int) (Transmitter, error) {
 		unix.Close(socket)
 		return nil, fmt.Errorf("transmitter xdp: %s: %w", c.Device, err)
 	}
-	x := newXDP(c, kernel, kernel.Ring(cpu), cpu, socket)
+	x := newXDP(c, kernel, kernel.FrameLen(), kernel.Ring(cpu), cpu, socket)
 	if err := x.start(); err != nil {
 		x.Close()
 		return nil, err
@@ -101,13 +102,27 @@ func NewXDP(c Config, kernel *loader.Transmit, cpu int) (Transmitter, error) {
 	return x, nil
 }
 
-func newXDP(c Config, kernel program, ring *loader.ProbeRing, cpu, socket int) *xdp {
+// KernelShapes are the template's kinds as loader.LoadTransmit takes them.
+func KernelShapes(t *probe.Template) []loader.TransmitShape {
+	var shapes []loader.TransmitShape
+	for _, k := range t.Kinds() {
+		s := t.Shape(k)
+		shapes = append(shapes, loader.TransmitShape{Request: k.Type(), Frame: s.Frame, IPSum: s.IPSum, ICMPSum: s.ICMPSum})
+	}
+	return shapes
+}
+
+func newXDP(c Config, kernel program, frameLen int, ring *loader.ProbeRing, cpu, socket int) *xdp {
 	x := &xdp{
 		kernel: kernel, ring: ring, cpu: cpu, rate: c.Pace, waiter: c.Waiter, socket: socket,
-		frame: make([]byte, c.Template.Len()), ended: make(chan struct{}), device: c.Device, signal: wake,
+		frame: make([]byte, frameLen), ended: make(chan struct{}), device: c.Device, signal: wake,
 	}
 	x.running = func() bool { return linkRunning(socket, c.Device) }
-	c.Template.Init(x.frame)
+	// The program writes all but what is behind the payload of echo requests.
+	c.Template.Init(x.frame, c.Template.Kinds()[0])
+	if slices.Contains(c.Template.Kinds(), probe.Echo) {
+		c.Template.Init(x.frame, probe.Echo)
+	}
 	x.ring.EpochNs = uint64(c.Waiter.Now())
 	x.ring.Trial = firstFrames
 	x.Idle() // the first frame is never late
@@ -204,6 +219,7 @@ func (x *xdp) Send(probes []probe.Probe) (int, error) {
 		slot.IndexAttempt = probe.IndexAttempt(p.Index, p.Attempt)
 		slot.Target = bits.ReverseBytes32(p.Target)
 		slot.HopLimit = p.HopLimit
+		slot.Kind = uint8(p.Kind)
 		x.produced++
 	}
 	atomic.StoreUint64(&x.ring.Produced, x.produced)
@@ -307,7 +323,7 @@ func (x *xdp) giveBack() []probe.Probe {
 	add := func(d loader.ProbeDescriptor) {
 		index, attempt := probe.SplitIndexAttempt(d.IndexAttempt)
 		left = append(left, probe.Probe{
-			Index: index, Target: bits.ReverseBytes32(d.Target), Attempt: attempt, HopLimit: d.HopLimit, Kind: probe.Echo,
+			Index: index, Target: bits.ReverseBytes32(d.Target), Attempt: attempt, HopLimit: d.HopLimit, Kind: probe.Kind(d.Kind),
 		})
 	}
 	for n := x.ring.AgainTaken; n != x.ring.AgainGiven; n++ {

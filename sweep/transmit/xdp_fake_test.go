@@ -116,9 +116,8 @@ func newPlayer(t testing.TB, c pace.Config, first uint64) (*xdp, *player) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := newXDP(Config{
-		Device: "dev9", Template: newTemplate(t, lab.SenderAddr.Netip(), true, probe.PayloadLen), Waiter: p.waiter, Pace: c,
-	}, p, p.ring, cpus[0], socket)
+	template := newTemplate(t, lab.SenderAddr.Netip(), true, probe.PayloadLen)
+	x := newXDP(Config{Device: "dev9", Template: template, Waiter: p.waiter, Pace: c}, p, template.MaxLen(), p.ring, cpus[0], socket)
 	x.produced = first
 	x.running = func() bool { return true }
 	x.signal = func(int) { p.interrupted.Store(true) }

@@ -52,10 +52,9 @@ func TestXDPThreadsShareAQueue(t *testing.T) {
 func sendByTwo(t *testing.T, far *farEnd, cpus []int, n int) Counts {
 	t.Helper()
 	template := newTemplate(t, lab.SenderAddr.Netip(), true, probe.PayloadLen)
-	ip, icmp := template.Sums()
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: testKey, Device: deviceIndex(t), Source: lab.SenderAddr.Netip(), Header: [36]byte(template.Header()),
-		IPSum: ip, ICMPSum: icmp, CPUs: cpus,
+		Key: testKey, Device: deviceIndex(t), Source: lab.SenderAddr.Netip(), Shapes: KernelShapes(template), Tagged: template.Tagged(), UTOffset: template.UTOffset(),
+		CPUs: cpus,
 	})
 	if err != nil {
 		t.Fatal(err)
