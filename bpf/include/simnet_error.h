@@ -117,8 +117,8 @@ static __always_inline __u32 option_word(__u32 i, __u32 n, __u64 habits)
 	return habits >> 32;
 }
 
-/* Copies words of the quote forward to where it belongs, and fills up with
- * zeros. */
+/* Copies the whole words of the quote forward to where it belongs, and fills up
+ * with zeros. */
 static __always_inline int move_quote(struct xdp_md *ctx, __u32 to, __u32 extra, __u32 words)
 {
 	void *data = (void *)(long)ctx->data;
@@ -258,7 +258,6 @@ __noinline int make_error(struct xdp_md *ctx, const struct simnet_error *e)
 		extension = 4 + (labels ? 4 + 4 * labels : 0) + (interface ? interface_length(e->objects) : 0);
 		if (quote > QUOTE_EXTENDED)
 			quote = QUOTE_EXTENDED;
-		quote &= ~3;
 		options &= OPTIONS_EXTENDED;
 		if (length < QUOTE_EXTENDED + extension)
 			extra = QUOTE_EXTENDED + extension - length;

@@ -46,10 +46,13 @@ func randomQuestion(r *rand.Rand) question {
 	case 1:
 		s.HopLimit = uint8(1 + r.IntN(255))
 	}
-	if r.IntN(2) == 0 {
+	switch r.IntN(4) {
+	case 0:
 		s.Size = r.IntN(1473)
-	} else if r.IntN(2) == 0 {
+	case 1:
 		s.Size = r.IntN(120)
+	case 2:
+		s.Size = int(pathMTUs[r.IntN(len(pathMTUs))]) - ipLen - icmpLen + r.IntN(2)
 	}
 	return s.question(probe.Kind(r.IntN(int(probe.NumKinds))))
 }
@@ -77,7 +80,7 @@ func checkTwin(t *testing.T, r *rand.Rand, c Config, n int) {
 	s, w := load(t, c), newWorld(c)
 	probed := map[target.Addr]int{}
 	last := target.Addr(r.Uint32())
-	var answered, broken, failed uint64
+	var counted Stats
 	for range n {
 		a := last
 		if r.IntN(3) > 0 {
@@ -90,7 +93,7 @@ func checkTwin(t *testing.T, r *rand.Rand, c Config, n int) {
 		originate := r.Uint32()
 		sent := request(a, q, r.Uint32(), originate)
 		action, frame := s.run(t, sent)
-		answered += uint64(copies)
+		counted.count(q, c.Host(a), want, copies)
 		switch {
 		case copies == 0:
 			if action != xdpDrop {
@@ -99,9 +102,6 @@ func checkTwin(t *testing.T, r *rand.Rand, c Config, n int) {
 			continue
 		case action != xdpRedirect:
 			t.Fatalf("%+v: %+v to %v: action %d, want %+v", c, q, a, action, want)
-		}
-		if !want.flaw.valid() || want.flaw != flawNone && want.kind.IsError() {
-			broken++
 		}
 		got, err := decode(sent, frame)
 		if err != nil {
@@ -119,9 +119,42 @@ func checkTwin(t *testing.T, r *rand.Rand, c Config, n int) {
 	}
 	st := s.mustStats(t)
 	checkSums(t, st)
-	if st.Answered != answered || st.Broken != broken || st.Failed != failed || st.Requests() != uint64(n) {
-		t.Errorf("%d requests, %d answers, %d broken, %d failed: counters %+v", n, answered, broken, failed, st)
+	// What did not come back was silent, unanswered or lost.
+	counted.Silent, counted.Unanswered, counted.Lost = st.Silent, st.Unanswered, st.Lost
+	if diff := cmp.Diff(counted, st); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
 	}
+}
+
+// count adds a probe and what came back to the counters.
+func (s *Stats) count(q question, h Host, r answer, copies int) {
+	s.Seen++
+	*map[probe.Kind]*uint64{
+		probe.Echo: &s.EchoRequests, probe.Timestamp: &s.TimestampRequests, probe.Mask: &s.MaskRequests,
+	}[q.kind]++
+	if copies == 0 {
+		return
+	}
+	s.Answered += uint64(copies)
+	s.Duplicated += uint64(copies - 1)
+	counter := &s.HostsAnswered
+	switch {
+	case r.flaw != flawNone:
+		counter = &s.Broken
+	case r.kind == reply.TimeExceeded:
+		counter = &s.TimeExceeded
+	case r.kind == reply.Redirect:
+		counter = &s.Redirect
+	case r.kind == reply.SourceQuench:
+		counter = &s.SourceQuench
+	case r.kind == reply.ParameterProblem:
+		counter = &s.ParameterProblem
+	case r.kind == reply.Unreachable && h.Behaviour == PathMTU:
+		counter = &s.TooBig
+	case r.kind == reply.Unreachable:
+		counter = &s.Unreachable
+	}
+	*counter++
 }
 
 // checkBody checks what stands behind the ICMP header.
@@ -205,7 +238,7 @@ func TestVariety(t *testing.T) {
 		}
 	}
 	for what, want := range map[string]int{
-		"flaw": int(flawCount), "kind": 8, "mask": 23, "router": 254, "MTU": 6, "gateway": 255, "pointer": 28,
+		"flaw": int(flawCount), "kind": 8, "mask": 23, "router": 254, "MTU": 6, "pointer": 28,
 		"code of unreachable": 16, "code of redirect": 4, "code of time-exceeded": 2, "code of parameter-problem": 3,
 		"code of source-quench": 1, "code of echo-reply": 1,
 		"options": 11, "quote": 5 /* header, and 8, 12, 20, 28 or more bytes of ICMP */, "labels": 4, "role": 4, "interface": 15,
@@ -213,6 +246,9 @@ func TestVariety(t *testing.T) {
 		if len(seen[what]) != want {
 			t.Errorf("%d values of %s, want %d: %v", len(seen[what]), what, want, seen[what])
 		}
+	}
+	if n := len(seen["gateway"]); n < 200 { // of 254 and none
+		t.Errorf("only %d gateways", n)
 	}
 	for _, o := range []layers.IPv4Option{{OptionType: 1}, {OptionType: 7}, {OptionType: 148}} {
 		if !seen["option"][o.OptionType] {

@@ -118,6 +118,16 @@ func decode(sent, frame []byte) (d decoded, err error) {
 		find(wrongHeader)
 	}
 	d.options = ip.Options
+	for _, o := range ip.Options {
+		// Room for whole addresses, of which none is filled in.
+		if o.OptionType == 7 && (o.OptionLength < 7 || o.OptionLength%4 != 3 || o.OptionData[0] != 4) {
+			return d, fmt.Errorf("record route option %+v", o)
+		}
+		// Every router should look at the packet (RFC 2113).
+		if o.OptionType == 148 && (o.OptionLength != 4 || o.OptionData[0] != 0 || o.OptionData[1] != 0) {
+			return d, fmt.Errorf("router alert option %+v", o)
+		}
+	}
 	header := int(ip.IHL) * 4
 	message := frame[14+header:]
 	if int(ip.Length) > len(frame)-14 {

@@ -155,6 +155,7 @@ func TestSimnetFrames(t *testing.T) {
 		{"echo reply", change(func(f []byte) { f[icmp] = 0 }), xdpPass, passed},
 		{"timestamp reply", change(func(f []byte) { f[icmp] = 14 }), xdpPass, passed},
 		{"address mask reply", change(func(f []byte) { f[icmp] = 18 }), xdpPass, passed},
+		{"type 136", change(func(f []byte) { f[icmp] = 136 }), xdpPass, passed},
 		{"short timestamp", change(func(f []byte) { f[icmp], f[ip+3] = 13, 39 }), xdpPass, malformed},
 		{"short address mask", change(func(f []byte) { f[icmp], f[ip+3] = 17, 31 }), xdpPass, malformed},
 		{"more fragments", change(func(f []byte) { f[ip+6] = 0x20 }), xdpPass, passed},
