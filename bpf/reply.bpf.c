@@ -12,8 +12,6 @@
 #include "parse.h"
 #include "reply_abi.h"
 
-#define EEXIST 17
-
 /* Set by loader/reply.go before the program is loaded. */
 const volatile struct siphash_key key;
 const volatile __u32 source;      /* where probes come from; network byte order */
@@ -24,6 +22,7 @@ const volatile __u32 kinds;       /* of probes, one bit each */
 const volatile __u8 places[PROBE_KINDS]; /* a kind's first bit among those of a target */
 const volatile __u32 message_len[PROBE_KINDS]; /* bytes of ICMP message of a probe */
 const volatile __u64 ut_offset;   /* what makes CLOCK_MONOTONIC nanoseconds since a midnight UT */
+const volatile __u32 heard_mask;  /* buckets of what was heard, less one */
 const volatile __u32 wake_bytes;  /* wake user space each time so much waits; a power of two */
 const volatile __u8 bare_ip;      /* the device has no link layer */
 const volatile __u8 record_first; /* first replies want records */
@@ -34,12 +33,14 @@ const volatile __u8 many;         /* answers may come from anybody */
 /* Never read: these put the types into BTF, where bpf2go finds them. */
 const volatile enum verdict abi_verdict;
 const volatile enum probe_kind abi_probe_kind;
+const volatile enum error_kind abi_error_kind;
 const volatile struct record abi_record;
 
-/* The bitmap of replies: for each target one bit a kind and attempt, and at
- * the top one for errors. A page is 4 KiB; only ranges that the target set
- * touches have pages, and the directory says which (0: none, else the page's
- * number plus one). */
+/* The bitmap of replies: for each target one bit a kind and attempt. A page is
+ * 4 KiB; only ranges that the target set touches have pages, and the directory
+ * says which (0: none, else the page's number plus one). Errors have a bitmap of
+ * their own of the same shape, with one bit in the place of a target's first: so
+ * that replies, which are many, find theirs close together. */
 #define SEEN_PAGE_BITS_LOG2 15
 #define SEEN_PAGE_WORDS (1 << (SEEN_PAGE_BITS_LOG2 - 6))
 
@@ -62,35 +63,136 @@ struct {
 } seen_pages SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct seen_page);
+} error_pages SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct counters);
 } stats SEC(".maps");
 
-/* By ICMP type, what carries our cookie. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, ICMP_TYPES);
-	__type(key, __u32);
-	__type(value, struct code_counts);
-} codes SEC(".maps");
+/* Errors, and with many answers the replies, that have come: a hash table of
+ * buckets of one cache line each, in which a slot holds what the bucket's number
+ * does not say of a key, and is zero while it is free. A key is in its first
+ * bucket, or, where that is full, in its second, so that a look or an insertion
+ * hardly ever costs more than one miss of the cache, and never a lock. Where both
+ * are full there is no telling. */
+#define HEARD_SLOTS 8
+#define HEARD_LEAST_LOG2 12 /* of the number of buckets */
 
-/* Errors, and with many answers the replies, that have come. */
-struct heard {
-	__u32 target; /* with many answers: its index */
-	__u32 from;
-	__u8 type;
-	__u8 code;
-	__u8 reserved[2];
+struct heard_bucket {
+	__u64 slots[HEARD_SLOTS];
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct heard);
-	__type(value, __u8);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << HEARD_LEAST_LOG2);
+	__type(key, __u32);
+	__type(value, struct heard_bucket);
 } heard SEC(".maps");
+
+/* What was heard: who about whom, and what. */
+struct heard_key {
+	__u32 target; /* with many answers: its index */
+	__u32 from;
+	__u32 what;   /* less than 2^11 */
+};
+
+static __always_inline enum error_kind error_kind_of(__u8 type)
+{
+	switch (type) {
+	case ICMP_SOURCE_QUENCH:
+		return ERROR_SOURCE_QUENCH;
+	case ICMP_REDIRECT:
+		return ERROR_REDIRECT;
+	case ICMP_TIME_EXCEEDED:
+		return ERROR_TIME_EXCEEDED;
+	case ICMP_PARAMETER_PROBLEM:
+		return ERROR_PARAMETER_PROBLEM;
+	}
+	return ERROR_UNREACHABLE;
+}
+
+/* What was heard: an error with its code, or a reply; never zero. */
+#define WHAT_ERROR(kind, code) (((__u32)(kind) + 1) << 8 | (code))
+#define WHAT_REPLY ((ERROR_KINDS + 1) << 8)
+
+/* Where a key is noted: the slots of its bucket, and what stands for it there. */
+struct heard_place {
+	__u64 *slots;
+	__u64 value;
+	__u32 second; /* number of the other bucket */
+};
+
+/* Marks a value that is in its second bucket. */
+#define HEARD_SECOND (1ULL << 63)
+
+/* Finds the place of a key, and lets memory bring it. The mixing is a
+ * bijection (the finalizer of SplitMix64; Steele, Lea and Flood, 2014): a
+ * bucket's number and a value in it together stand for one key alone, as the
+ * value has all bits of the mixture but the lowest, and the second number is the
+ * first, changed by what the value has. The sweep's secret keeps others from
+ * choosing addresses that fall into one bucket. */
+static __always_inline int find_heard(const struct heard_key *k, struct heard_place *place)
+{
+	__u64 h = ((__u64)k->target << 32 | k->from) ^ key.k0;
+	struct heard_bucket *bucket;
+	__u32 number;
+
+	h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	h = (h ^ (h >> 27)) * 0x94d049bb133111ebULL;
+	h ^= h >> 31;
+	number = h & heard_mask;
+	bucket = bpf_map_lookup_elem(&heard, &number);
+	if (!bucket) /* cannot be */
+		return 0;
+	place->slots = bucket->slots;
+	place->value = h >> HEARD_LEAST_LOG2 << 11 | k->what;
+	place->second = (number ^ (place->value >> 11) * 0x9e3779b97f4a7c15ULL >> 40) & heard_mask;
+	(void)*(volatile __u64 *)place->slots;
+	return 1;
+}
+
+/* Goes through a bucket to the slot of a value, or the first one that is free;
+ * takes that, if asked to. */
+enum hearing { HEARD_NEVER, HEARD_BEFORE, HEARD_UNTOLD };
+
+static __always_inline enum hearing ask_bucket(__u64 *slots, __u64 value, int take)
+{
+	__u64 was;
+
+#pragma unroll
+	for (int i = 0; i < HEARD_SLOTS; i++) {
+		was = *(volatile __u64 *)&slots[i];
+		if (!was && take)
+			was = __sync_val_compare_and_swap(&slots[i], 0, value);
+		if (!was)
+			return HEARD_NEVER;
+		if (was == value)
+			return HEARD_BEFORE;
+	}
+	return HEARD_UNTOLD;
+}
+
+/* Whether a key was heard; notes it, if asked to. */
+static __always_inline enum hearing ask(const struct heard_place *place, int take)
+{
+	enum hearing said = ask_bucket(place->slots, place->value, take);
+	struct heard_bucket *bucket;
+	__u32 number = place->second;
+
+	if (said != HEARD_UNTOLD)
+		return said;
+	bucket = bpf_map_lookup_elem(&heard, &number);
+	if (!bucket)
+		return said;
+	return ask_bucket(bucket->slots, place->value | HEARD_SECOND, take);
+}
 
 /* A ring with several producers is slow, so each CPU has its own. */
 struct record_ring {
@@ -108,12 +210,12 @@ struct {
 /* The bits of one target. */
 struct seen_slot {
 	__u64 *word;
-	__u64 replies; /* all bits of replies */
-	__u64 error;   /* the bit of errors */
-	__u32 first;   /* position of the lowest */
+	__u64 mask;  /* all bits of the target */
+	__u32 first; /* position of the lowest */
 };
 
-static __always_inline int find_slot(__u32 target, struct seen_slot *slot)
+/* Finds the bits of a target in one of the bitmaps. */
+static __always_inline int find_slot(void *pages, __u32 target, struct seen_slot *slot)
 {
 	__u32 offset = target - seen_base;
 	__u32 page_shift = SEEN_PAGE_BITS_LOG2 - seen_shift;
@@ -125,15 +227,13 @@ static __always_inline int find_slot(__u32 target, struct seen_slot *slot)
 	if (!entry || !*entry)
 		return 0;
 	number = *entry - 1;
-	page = bpf_map_lookup_elem(&seen_pages, &number);
+	page = bpf_map_lookup_elem(pages, &number);
 	if (!page)
 		return 0;
 	bit = (offset << seen_shift) & ((1 << SEEN_PAGE_BITS_LOG2) - 1);
 	slot->word = &page->words[(bit >> 6) & (SEEN_PAGE_WORDS - 1)];
 	slot->first = bit & 63;
-	slot->error = 1ULL << ((1 << seen_shift) - 1);
-	slot->replies = (slot->error - 1) << slot->first;
-	slot->error <<= slot->first;
+	slot->mask = (~0ULL >> (64 - (1 << seen_shift))) << slot->first;
 	return 1;
 }
 
@@ -152,7 +252,7 @@ static __always_inline __u64 slot_bit(const struct seen_slot *slot, enum probe_k
 static __always_inline enum verdict positive_verdict(const struct seen_slot *slot, __u64 seen, __u64 bit,
 							   __u8 attempt)
 {
-	if (!(seen & slot->replies))
+	if (!(seen & slot->mask))
 		return VERDICT_FIRST;
 	if (!attempt || !(seen & bit))
 		return VERDICT_REPEAT;
@@ -232,15 +332,6 @@ static __always_inline void *own_ring(void)
 	return bpf_map_lookup_elem(&rings, &cpu);
 }
 
-static __always_inline void count_code(__u8 type, __u8 code)
-{
-	__u32 key = type;
-	struct code_counts *c = bpf_map_lookup_elem(&codes, &key);
-
-	if (c)
-		c->count[code]++;
-}
-
 /* A positive reply whose cookie is ours. The record's room is taken before
  * the bit is set: a reply that cannot be recorded leaves the bit clear, so
  * that a later attempt can still find the host. */
@@ -272,8 +363,6 @@ static __always_inline enum verdict judge_positive(struct counters *st, const st
 			count_rtt(st, reply->rtt_ns);
 		st->ttl[reply->ttl]++;
 	}
-	if (verdict == VERDICT_FIRST && (seen & slot->error))
-		st->both++;
 	if (record) {
 		if (verdict == VERDICT_FIRST || record_all) {
 			*record = *reply;
@@ -361,16 +450,15 @@ static __always_inline void read_timestamps(const struct icmp_timestamps *t, str
  * known from the payload alone. */
 static __always_inline enum verdict judge_many(struct counters *st, struct record *reply, __u64 index)
 {
-	struct heard heard_key = {};
+	struct heard_key heard_key = { .target = index, .from = reply->from, .what = WHAT_REPLY };
 	struct record *record = NULL;
-	__u8 one = 1;
+	struct heard_place place;
 	void *ring = NULL;
-	long err;
 
-	heard_key.target = index;
-	heard_key.from = reply->from;
 	reply->target = index;
-	if (!record_all && bpf_map_lookup_elem(&heard, &heard_key))
+	if (!find_heard(&heard_key, &place))
+		return VERDICT_RECORD_LOST;
+	if (!record_all && ask(&place, 0) == HEARD_BEFORE)
 		return VERDICT_DUPLICATE;
 	if (record_first) {
 		ring = own_ring();
@@ -380,8 +468,16 @@ static __always_inline enum verdict judge_many(struct counters *st, struct recor
 		if (!record)
 			return VERDICT_RECORD_LOST;
 	}
-	err = bpf_map_update_elem(&heard, &heard_key, &one, BPF_NOEXIST);
-	reply->verdict = err == 0 ? VERDICT_FIRST : err == -EEXIST ? VERDICT_DUPLICATE : VERDICT_RECORD_LOST;
+	switch (ask(&place, 1)) {
+	case HEARD_NEVER:
+		reply->verdict = VERDICT_FIRST;
+		break;
+	case HEARD_BEFORE:
+		reply->verdict = VERDICT_DUPLICATE;
+		break;
+	default:
+		reply->verdict = VERDICT_RECORD_LOST;
+	}
 	if (reply->verdict == VERDICT_FIRST) {
 		count_rtt(st, reply->rtt_ns);
 		st->ttl[reply->ttl]++;
@@ -429,15 +525,15 @@ static __always_inline enum verdict judge_reply(struct counters *st, const struc
 	if (many) {
 		if (kind != PROBE_ECHO || !read_payload(data, end, data_end, &reply, &index))
 			return packet->length == message_len[kind] ? VERDICT_FORGED : VERDICT_FOREIGN;
-		count_code(icmp->type, icmp->code);
+		st->replies[PROBE_ECHO]++;
 		return judge_many(st, &reply, index);
 	}
-	if (!find_slot(target, &slot))
+	if (!find_slot(&seen_pages, target, &slot))
 		return VERDICT_FOREIGN;
 	ours = icmp->id_sequence == cookie_v4(key.k0, key.k1, ip->daddr, ip->saddr);
 	if (!ours)
 		return packet->length == message_len[kind] ? VERDICT_FORGED : VERDICT_FOREIGN;
-	count_code(icmp->type, icmp->code);
+	st->replies[kind & 3]++;
 
 	if (kind == PROBE_ECHO) {
 		read_payload(data, end, data_end, &reply, &index);
@@ -492,34 +588,28 @@ static __always_inline __u32 copy_message(struct long_record *record, void *p, v
 	return i << 2;
 }
 
-static __always_inline struct heard error_key(const struct record *reply)
-{
-	struct heard heard_key = { .target = reply->target, .from = reply->from, .type = reply->type, .code = reply->code };
-
-	return heard_key;
-}
-
 /* Notes an error, and says whether it came before. */
-static __always_inline enum verdict note_error(const struct record *reply)
+static __always_inline enum verdict note_error(const struct heard_place *place)
 {
-	struct heard heard_key = error_key(reply);
-	__u8 one = 1;
-	long err = bpf_map_update_elem(&heard, &heard_key, &one, BPF_NOEXIST);
-
-	if (!err)
+	switch (ask(place, 1)) {
+	case HEARD_NEVER:
 		return VERDICT_ERROR;
-	return err == -EEXIST ? VERDICT_ERROR_DUPLICATE : VERDICT_ERROR_UNCHECKED;
+	case HEARD_BEFORE:
+		return VERDICT_ERROR_DUPLICATE;
+	default:
+		return VERDICT_ERROR_UNCHECKED;
+	}
 }
 
-static __always_inline enum verdict record_error(const struct icmp_packet *packet, struct record *reply, void *data_end)
+static __always_inline enum verdict record_error(const struct icmp_packet *packet, const struct heard_place *place,
+						       struct record *reply, void *data_end)
 {
-	struct heard heard_key = error_key(reply);
 	struct long_record *longer;
 	struct record *record;
 	void *ring;
 
 	/* What wants no record takes no room for one. */
-	if (!record_all && bpf_map_lookup_elem(&heard, &heard_key))
+	if (!record_all && ask(place, 0) == HEARD_BEFORE)
 		return VERDICT_ERROR_DUPLICATE;
 	ring = own_ring();
 	if (!ring)
@@ -528,7 +618,7 @@ static __always_inline enum verdict record_error(const struct icmp_packet *packe
 		longer = bpf_ringbuf_reserve(ring, sizeof(*longer), 0);
 		if (!longer)
 			return VERDICT_RECORD_LOST;
-		reply->verdict = note_error(reply);
+		reply->verdict = note_error(place);
 		if (reply->verdict == VERDICT_ERROR_DUPLICATE && !record_all) {
 			bpf_ringbuf_discard(longer, BPF_RB_NO_WAKEUP);
 			return VERDICT_ERROR_DUPLICATE;
@@ -541,7 +631,7 @@ static __always_inline enum verdict record_error(const struct icmp_packet *packe
 	record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
 	if (!record)
 		return VERDICT_RECORD_LOST;
-	reply->verdict = note_error(reply);
+	reply->verdict = note_error(place);
 	if (reply->verdict == VERDICT_ERROR_DUPLICATE && !record_all) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return VERDICT_ERROR_DUPLICATE;
@@ -573,12 +663,15 @@ static __always_inline enum verdict judge_error(struct counters *st, const struc
 	struct icmp_header *icmp = packet->icmp, *quoted_icmp;
 	struct iphdr *quoted = (void *)(icmp + 1);
 	void *end = (void *)icmp + packet->length;
+	struct heard_key heard_key;
+	struct heard_place place;
 	struct record reply = {};
 	struct seen_slot slot;
+	enum error_kind kind_of_error;
 	enum probe_kind kind;
 	enum verdict verdict;
 	__u32 header, quote = packet->length - sizeof(*icmp), rtt;
-	__u64 index, seen;
+	__u64 index, errored, bit;
 
 	if (quote < sizeof(*quoted) || (void *)(quoted + 1) > data_end)
 		return VERDICT_MALFORMED;
@@ -597,20 +690,29 @@ static __always_inline enum verdict judge_error(struct counters *st, const struc
 		return VERDICT_FOREIGN;
 
 	reply.target = bpf_ntohl(quoted->daddr);
-	if (!find_slot(reply.target, &slot))
+	if (!find_slot(&error_pages, reply.target, &slot))
 		return VERDICT_FOREIGN;
+	reply.from = bpf_ntohl(packet->ip->saddr);
+	reply.type = icmp->type;
+	reply.code = icmp->code;
+	/* Two places in memory that nobody has looked at lately are asked for at once,
+	 * while the cookie is computed. */
+	errored = *(volatile __u64 *)slot.word;
+	heard_key.target = reply.target;
+	heard_key.from = reply.from;
+	kind_of_error = error_kind_of(reply.type);
+	heard_key.what = WHAT_ERROR(kind_of_error, reply.code);
+	if (!find_heard(&heard_key, &place))
+		return VERDICT_RECORD_LOST;
 	if (quoted_icmp->id_sequence != cookie_v4(key.k0, key.k1, quoted->saddr, quoted->daddr))
 		return bpf_ntohs(quoted->tot_len) == sizeof(*quoted) + message_len[kind] ? VERDICT_FORGED : VERDICT_FOREIGN;
-	count_code(icmp->type, icmp->code);
+	st->codes[kind_of_error << 8 | reply.code]++;
 
 	reply.arrived_ns = now;
 	reply.rtt_ns = RTT_UNKNOWN;
-	reply.from = bpf_ntohl(packet->ip->saddr);
 	reply.word = icmp->id_sequence;
 	reply.size = packet->length;
 	reply.ttl = packet->ip->ttl;
-	reply.type = icmp->type;
-	reply.code = icmp->code;
 	reply.quoted_ttl = quoted->ttl;
 	if (kind == PROBE_ECHO) {
 		read_payload(quoted_icmp + 1, end, data_end, &reply, &index);
@@ -621,17 +723,12 @@ static __always_inline enum verdict judge_error(struct counters *st, const struc
 		    read_originate(bpf_ntohl(t->originate), milliseconds_ut(reply.arrived_ns, ut_offset), &rtt))
 			reply.rtt_ns = rtt * 1000000ULL;
 	}
-	verdict = record_errors ? record_error(packet, &reply, data_end) : note_error(&reply);
+	verdict = record_errors ? record_error(packet, &place, &reply, data_end) : note_error(&place);
 	if (verdict == VERDICT_RECORD_LOST)
 		return verdict;
-	if (!(*(volatile __u64 *)slot.word & slot.error)) {
-		seen = __sync_fetch_and_or(slot.word, slot.error);
-		if (!(seen & slot.error)) {
-			st->errored++;
-			if (seen & slot.replies)
-				st->both++;
-		}
-	}
+	bit = 1ULL << slot.first;
+	if (!(errored & bit) && !(__sync_fetch_and_or(slot.word, bit) & bit))
+		st->errored++;
 	return verdict;
 }
 

@@ -13,24 +13,31 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type ReplyCodeCounts struct {
-	_     structs.HostLayout
-	Count [256]uint64
-}
-
 type ReplyCounters struct {
 	_              structs.HostLayout
 	Judged         uint64
 	Verdicts       [16]uint64
+	Replies        [4]uint64
 	Errored        uint64
-	Both           uint64
 	RttCount       uint64
 	RttSum         uint64
 	RttMax         uint64
 	RttMinInverted uint64
 	Ttl            [256]uint64
 	Rtt            [1024]uint64
+	Codes          [1280]uint64
 }
+
+type ReplyErrorKind uint32
+
+const (
+	ReplyErrorKindERROR_UNREACHABLE       ReplyErrorKind = 0
+	ReplyErrorKindERROR_SOURCE_QUENCH     ReplyErrorKind = 1
+	ReplyErrorKindERROR_REDIRECT          ReplyErrorKind = 2
+	ReplyErrorKindERROR_TIME_EXCEEDED     ReplyErrorKind = 3
+	ReplyErrorKindERROR_PARAMETER_PROBLEM ReplyErrorKind = 4
+	ReplyErrorKindERROR_KINDS             ReplyErrorKind = 5
+)
 
 type ReplyProbeKind uint32
 
@@ -59,6 +66,11 @@ type ReplyRecord struct {
 	Reserved  [2]uint8
 }
 
+type ReplySeenPage struct {
+	_     structs.HostLayout
+	Words [512]uint64
+}
+
 type ReplyVerdict uint32
 
 const (
@@ -82,7 +94,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ReplyMapCodes             = "codes"
+	ReplyMapErrorPages        = "error_pages"
 	ReplyMapHeard             = "heard"
 	ReplyMapRings             = "rings"
 	ReplyMapSeenDirectory     = "seen_directory"
@@ -90,11 +102,13 @@ const (
 	ReplyMapStats             = "stats"
 	ReplyProgXsweepReply      = "xsweep_reply"
 	ReplyProgXsweepReplyFrags = "xsweep_reply_frags"
+	ReplyVarAbiErrorKind      = "abi_error_kind"
 	ReplyVarAbiProbeKind      = "abi_probe_kind"
 	ReplyVarAbiRecord         = "abi_record"
 	ReplyVarAbiVerdict        = "abi_verdict"
 	ReplyVarAttempts          = "attempts"
 	ReplyVarBareIp            = "bare_ip"
+	ReplyVarHeardMask         = "heard_mask"
 	ReplyVarKey               = "key"
 	ReplyVarKinds             = "kinds"
 	ReplyVarMany              = "many"
@@ -160,7 +174,7 @@ type ReplyProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ReplyMapSpecs struct {
-	Codes         *ebpf.MapSpec `ebpf:"codes"`
+	ErrorPages    *ebpf.MapSpec `ebpf:"error_pages"`
 	Heard         *ebpf.MapSpec `ebpf:"heard"`
 	Rings         *ebpf.MapSpec `ebpf:"rings"`
 	SeenDirectory *ebpf.MapSpec `ebpf:"seen_directory"`
@@ -172,11 +186,13 @@ type ReplyMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ReplyVariableSpecs struct {
+	AbiErrorKind *ebpf.VariableSpec `ebpf:"abi_error_kind"`
 	AbiProbeKind *ebpf.VariableSpec `ebpf:"abi_probe_kind"`
 	AbiRecord    *ebpf.VariableSpec `ebpf:"abi_record"`
 	AbiVerdict   *ebpf.VariableSpec `ebpf:"abi_verdict"`
 	Attempts     *ebpf.VariableSpec `ebpf:"attempts"`
 	BareIp       *ebpf.VariableSpec `ebpf:"bare_ip"`
+	HeardMask    *ebpf.VariableSpec `ebpf:"heard_mask"`
 	Key          *ebpf.VariableSpec `ebpf:"key"`
 	Kinds        *ebpf.VariableSpec `ebpf:"kinds"`
 	Many         *ebpf.VariableSpec `ebpf:"many"`
@@ -212,7 +228,7 @@ func (o *ReplyObjects) Close() error {
 //
 // It can be passed to LoadReplyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ReplyMaps struct {
-	Codes         *ebpf.Map `ebpf:"codes"`
+	ErrorPages    *ebpf.Map `ebpf:"error_pages"`
 	Heard         *ebpf.Map `ebpf:"heard"`
 	Rings         *ebpf.Map `ebpf:"rings"`
 	SeenDirectory *ebpf.Map `ebpf:"seen_directory"`
@@ -222,7 +238,7 @@ type ReplyMaps struct {
 
 func (m *ReplyMaps) Close() error {
 	return _ReplyClose(
-		m.Codes,
+		m.ErrorPages,
 		m.Heard,
 		m.Rings,
 		m.SeenDirectory,
@@ -235,11 +251,13 @@ func (m *ReplyMaps) Close() error {
 //
 // It can be passed to LoadReplyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ReplyVariables struct {
+	AbiErrorKind *ebpf.Variable `ebpf:"abi_error_kind"`
 	AbiProbeKind *ebpf.Variable `ebpf:"abi_probe_kind"`
 	AbiRecord    *ebpf.Variable `ebpf:"abi_record"`
 	AbiVerdict   *ebpf.Variable `ebpf:"abi_verdict"`
 	Attempts     *ebpf.Variable `ebpf:"attempts"`
 	BareIp       *ebpf.Variable `ebpf:"bare_ip"`
+	HeardMask    *ebpf.Variable `ebpf:"heard_mask"`
 	Key          *ebpf.Variable `ebpf:"key"`
 	Kinds        *ebpf.Variable `ebpf:"kinds"`
 	Many         *ebpf.Variable `ebpf:"many"`

@@ -94,6 +94,9 @@ const (
 // requestKinds are the kinds by the ICMP type of their requests.
 var requestKinds = map[uint8]probeKind{8: echoKind, 13: timestampKind, 17: maskKind}
 
+// replyTypes are the ICMP types of replies, by that of their requests.
+var replyTypes = map[uint8]uint8{8: 0, 13: 14, 17: 18}
+
 func (c ReplyConfig) validate() error {
 	switch {
 	case !c.Source.Is4():
@@ -161,6 +164,8 @@ type Reply struct {
 	scratch []bpf.ReplyCounters // one a CPU, for Stats
 	barrier uint32              // the key of the map of rings that no CPU has
 	used    bool                // was attached: Detach works once
+
+	seenShift uint32 // log2 of the bits that a target has
 }
 
 // LoadReply loads the reply filter without attaching it.
@@ -194,8 +199,11 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 	}
 	ring := ringBytes(len(cpus))
 	spec.Maps[bpf.ReplyMapSeenDirectory].MaxEntries = uint32(len(seen.directory))
-	spec.Maps[bpf.ReplyMapSeenPages].MaxEntries = uint32(max(seen.pages, 1))
-	spec.Maps[bpf.ReplyMapHeard].MaxEntries = heardEntries(seen.pages)
+	for _, name := range []string{bpf.ReplyMapSeenPages, bpf.ReplyMapErrorPages} {
+		spec.Maps[name].MaxEntries = uint32(max(seen.pages, 1))
+	}
+	buckets := heardBuckets(seen.pages)
+	spec.Maps[bpf.ReplyMapHeard].MaxEntries = buckets
 	rings := spec.Maps[bpf.ReplyMapRings]
 	rings.MaxEntries = uint32(cpus[len(cpus)-1] + 2) // one more than CPUs, for Detach
 	rings.InnerMap.MaxEntries = ring
@@ -211,6 +219,7 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 		bpf.ReplyVarPlaces:       seen.places,
 		bpf.ReplyVarMessageLen:   lengths,
 		bpf.ReplyVarUtOffset:     uint64(c.UTOffset),
+		bpf.ReplyVarHeardMask:    buckets - 1,
 		bpf.ReplyVarWakeBytes:    ring / 8,
 		bpf.ReplyVarBareIp:       boolByte(c.BareIP),
 		bpf.ReplyVarRecordFirst:  boolByte(c.RecordFirst),
@@ -223,7 +232,7 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 		}
 	}
 
-	r := &Reply{}
+	r := &Reply{seenShift: seen.shift}
 	program := bpf.ReplyProgXsweepReply
 	if c.Pieces {
 		program = bpf.ReplyProgXsweepReplyFrags
@@ -298,12 +307,15 @@ func ringBytes(cpus int) uint32 {
 	return max(uint32(1)<<(bits.Len32(share)-1), minRing)
 }
 
-// heardEntries is how many errors can be told from ones that came before:
-// some thousand for each page of targets, within bounds of what memory the
-// kernel sets aside for them (some 60 bytes each).
-func heardEntries(pages int) uint32 {
-	const least, perPage, most = 1 << 12, 1 << 13, 1 << 19
-	return uint32(min(max(pages*perPage, least), most))
+// heardBuckets is how many buckets of 64 bytes the table of errors that were
+// heard has: a power of two. Each has room for eight, so that there are two for
+// each target that may be swept, within bounds of memory. Until some two thirds of
+// them are taken hardly any error finds no room.
+func heardBuckets(pages int) uint32 {
+	const leastLog2, mostLog2 = 12, 17 // 256 KiB, 8 MiB
+	targets := pages << pageBitsLog2   // at most
+	log2 := bits.Len(uint(max(targets/4-1, 0)))
+	return 1 << min(max(log2, leastLog2), mostLog2)
 }
 
 func boolByte(b bool) uint8 {

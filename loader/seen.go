@@ -8,9 +8,9 @@ import (
 )
 
 // MaxAttempts is the largest number of probes of each kind that a target can
-// get: its bits lie in one 64-bit word, one of them is for errors, one for echo
-// replies of unknown attempt, and one for each of the two other kinds.
-const MaxAttempts = 60
+// get: its bits lie in one 64-bit word, one of them is for echo replies of
+// unknown attempt, and one for each of the two other kinds.
+const MaxAttempts = 61
 
 // pageBitsLog2 is SEEN_PAGE_BITS_LOG2 of bpf/reply.bpf.c: a page of the
 // bitmap of replies has 32,768 bits.
@@ -28,7 +28,7 @@ type seenLayout struct {
 // seenPlaces gives each kind the first of its bits among those of a target, and
 // says how many bits there are: a power of two. With one attempt a kind has one.
 // With more, echo has one for replies of unknown attempt and one each; the other
-// kinds, whose replies never tell, go on with one. The topmost bit is for errors.
+// kinds, whose replies never tell, go on with one.
 func seenPlaces(kinds []probeKind, attempts int) (places [numKinds]uint8, shift uint32) {
 	next := 0
 	for _, k := range kinds {
@@ -37,7 +37,7 @@ func seenPlaces(kinds []probeKind, attempts int) (places [numKinds]uint8, shift 
 			next += attempts
 		}
 	}
-	return places, uint32(bits.Len(uint(next)))
+	return places, uint32(bits.Len(uint(next - 1)))
 }
 
 func newSeenLayout(ranges iter.Seq2[uint32, uint32], kinds []probeKind, attempts int) seenLayout {
@@ -61,4 +61,25 @@ func newSeenLayout(ranges iter.Seq2[uint32, uint32], kinds []probeKind, attempts
 		}
 	}
 	return l
+}
+
+// countBoth counts the targets that have bits in both pages of the two bitmaps:
+// a reply, one of 2^shift bits, and an error, in the place of the first of these.
+func countBoth(replies, errors []uint64, shift uint32) (n uint64) {
+	// One bit for each target, its lowest.
+	var lowest uint64
+	for bit := 0; bit < 64; bit += 1 << shift {
+		lowest |= 1 << bit
+	}
+	for i, e := range errors {
+		if e == 0 {
+			continue
+		}
+		r := replies[i]
+		for fold := range shift { // into the lowest bit of each target
+			r |= r >> (1 << fold)
+		}
+		n += uint64(bits.OnesCount64(r & e & lowest))
+	}
+	return n
 }

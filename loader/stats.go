@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -54,12 +55,13 @@ const RTTBins = len(bpf.ReplyCounters{}.Rtt)
 
 // ReplyStats are the reply filter's counters, summed over all CPUs.
 type ReplyStats struct {
-	Judged   uint64              // packets that entered the filter
-	Verdicts [NumVerdicts]uint64 // by Verdict
-	Errored  uint64              // targets that an error came for
-	Both     uint64              // of these, those that gave a reply too
-	TTL      [256]uint64         // first replies and repeats, by TTL as they arrived
-	RTT      [RTTBins]uint64     // first replies and repeats of known RTT; see [RTTBin]
+	Judged   uint64                       // packets that entered the filter
+	Verdicts [NumVerdicts]uint64          // by Verdict
+	Replies  [numKinds]uint64             // that carry the cookie, by kind of probe
+	Errors   [len(errorTypes)][256]uint64 // that carry the cookie, by kind and code
+	Errored  uint64                       // targets that an error came for
+	TTL      [256]uint64                  // first replies and repeats, by TTL as they arrived
+	RTT      [RTTBins]uint64              // first replies and repeats of known RTT; see [RTTBin]
 	RTTCount uint64
 	RTTSum   uint64 // ns
 	RTTMin   uint64 // ns; 0 with no count
@@ -78,28 +80,65 @@ func (r *Reply) Stats() (ReplyStats, error) {
 	return sumStats(r.scratch), nil
 }
 
-// Codes counts what carried the sweep's cookie, by ICMP type and code. Types that
-// none came of are left out.
-func (r *Reply) Codes() (map[uint8]map[uint8]uint64, error) {
-	counts := map[uint8]map[uint8]uint64{}
-	cpus := make([]bpf.ReplyCodeCounts, ebpf.MustPossibleCPU())
-	for icmpType := range r.objects.Codes.MaxEntries() {
-		if err := r.objects.Codes.Lookup(icmpType, &cpus); err != nil {
-			return nil, fmt.Errorf("read the reply filter's counters of codes: %w", err)
+// Both counts the targets that gave a reply and that an error came for too. It
+// looks through both bitmaps, which takes some tenths of a second for all of IPv4.
+func (r *Reply) Both() (n uint64, err error) {
+	const pagesAtOnce = 256
+	pages := r.objects.SeenPages.MaxEntries()
+	keys := make([]uint32, pagesAtOnce)
+	replies, refusals := make([]bpf.ReplySeenPage, pagesAtOnce), make([]bpf.ReplySeenPage, pagesAtOnce)
+	var atReplies, atErrors ebpf.MapBatchCursor
+	for done := uint32(0); done < pages; {
+		read, err := r.objects.SeenPages.BatchLookup(&atReplies, keys, replies, nil)
+		if err == nil || errors.Is(err, ebpf.ErrKeyNotExist) {
+			_, err = r.objects.ErrorPages.BatchLookup(&atErrors, keys, refusals, nil)
 		}
-		for _, cpu := range cpus {
-			for code, n := range cpu.Count {
-				if n == 0 {
-					continue
-				}
-				if counts[uint8(icmpType)] == nil {
-					counts[uint8(icmpType)] = map[uint8]uint64{}
-				}
-				counts[uint8(icmpType)][uint8(code)] += n
-			}
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return 0, fmt.Errorf("read the reply filter's bitmaps: %w", err)
+		}
+		for i := range read {
+			n += countBoth(replies[i].Words[:], refusals[i].Words[:], r.seenShift)
+		}
+		done += uint32(read)
+		if read == 0 {
+			break
 		}
 	}
-	return counts, nil
+	return n, nil
+}
+
+// Codes counts what carried the sweep's cookie, by ICMP type and code. Types that
+// none came of are left out.
+func (s *ReplyStats) Codes() map[uint8]map[uint8]uint64 {
+	counts := map[uint8]map[uint8]uint64{}
+	for request, kind := range requestKinds {
+		// Only replies of code 0 count as such.
+		if n := s.Replies[kind]; n > 0 {
+			counts[replyTypes[request]] = map[uint8]uint64{0: n}
+		}
+	}
+	for kind, icmpType := range errorTypes {
+		for code, n := range s.Errors[kind] {
+			if n == 0 {
+				continue
+			}
+			if counts[icmpType] == nil {
+				counts[icmpType] = map[uint8]uint64{}
+			}
+			counts[icmpType][uint8(code)] = n
+		}
+	}
+	return counts
+}
+
+// errorTypes are the ICMP types of errors, by enum error_kind of
+// bpf/include/reply_abi.h.
+var errorTypes = [bpf.ReplyErrorKindERROR_KINDS]uint8{
+	bpf.ReplyErrorKindERROR_UNREACHABLE:       3,
+	bpf.ReplyErrorKindERROR_SOURCE_QUENCH:     4,
+	bpf.ReplyErrorKindERROR_REDIRECT:          5,
+	bpf.ReplyErrorKindERROR_TIME_EXCEEDED:     11,
+	bpf.ReplyErrorKindERROR_PARAMETER_PROBLEM: 12,
 }
 
 func sumStats(cpus []bpf.ReplyCounters) ReplyStats {
@@ -117,8 +156,13 @@ func sumStats(cpus []bpf.ReplyCounters) ReplyStats {
 		for b := range s.RTT {
 			s.RTT[b] += c.Rtt[b]
 		}
+		for k := range s.Replies {
+			s.Replies[k] += c.Replies[k]
+		}
+		for i, n := range c.Codes {
+			s.Errors[i>>8][i&255] += n
+		}
 		s.Errored += c.Errored
-		s.Both += c.Both
 		s.RTTCount += c.RttCount
 		s.RTTSum += c.RttSum
 		s.RTTMax = max(s.RTTMax, c.RttMax)

@@ -48,7 +48,8 @@ func (r *run) finish() (Summary, error) {
 	r.choiceLock.Unlock()
 	r.countProbes(&s)
 	countPackets(&s, &stats)
-	if err := r.countKinds(&s); err != nil {
+	countKinds(&s, &stats)
+	if err := r.countTargets(&s, &stats); err != nil {
 		errs = append(errs, err)
 	}
 	r.countRecords(&s)
@@ -129,6 +130,25 @@ func errnoName(errno unix.Errno) string {
 	return "errno " + errno.Error()
 }
 
+// countTargets tells apart who answered, whom only errors came for, and who kept
+// silent.
+func (r *run) countTargets(s *Summary, stats *loader.ReplyStats) error {
+	t := &s.Targets
+	t.Answered = stats.Verdicts[loader.First]
+	var err error
+	if stats.Errored > 0 {
+		t.Both, err = r.filter.Both()
+	}
+	t.ErrorsOnly = stats.Errored - t.Both
+	if r.config.Many {
+		// One target can have answered many times, and errors came for some.
+		t.Answered, t.Both = uint64(len(r.collector.answered)), 0
+		t.ErrorsOnly = min(stats.Errored, t.Swept-t.Answered)
+	}
+	t.Silent = t.Swept - t.Answered - t.ErrorsOnly
+	return err
+}
+
 func countPackets(s *Summary, stats *loader.ReplyStats) {
 	s.Packets.Judged = stats.Judged
 	for v, n := range stats.Verdicts {
@@ -149,20 +169,12 @@ func countPackets(s *Summary, stats *loader.ReplyStats) {
 	for initial := range s.InitialTTL {
 		s.InitialTTL[initial] /= answers
 	}
-	s.Targets.Answered = stats.Verdicts[loader.First]
-	s.Targets.Both = stats.Both
-	s.Targets.ErrorsOnly = stats.Errored - stats.Both
-	s.Targets.Silent = s.Targets.Swept - s.Targets.Answered - s.Targets.ErrorsOnly
 }
 
 // countKinds names what the filter counted of the kinds and codes of all that
 // carried our cookie.
-func (r *run) countKinds(s *Summary) error {
-	codes, err := r.filter.Codes()
-	if err != nil {
-		return err
-	}
-	for icmpType, counts := range codes {
+func countKinds(s *Summary, stats *loader.ReplyStats) {
+	for icmpType, counts := range stats.Codes() {
 		kind, ok := reply.KindOf(icmpType)
 		if !ok {
 			continue // cannot be: no other type carries our cookie
@@ -173,17 +185,9 @@ func (r *run) countKinds(s *Summary) error {
 		}
 		s.Kinds[kind.String()] = named
 	}
-	return nil
 }
 
 func (r *run) countRecords(s *Summary) {
-	if r.config.Many {
-		// One target can have answered many times, and errors came for some.
-		t := &s.Targets
-		t.Answered, t.Both = uint64(len(r.collector.answered)), 0
-		t.ErrorsOnly = min(t.ErrorsOnly, t.Swept-t.Answered)
-		t.Silent = t.Swept - t.Answered - t.ErrorsOnly
-	}
 	s.Records.Offered = s.offered()
 	for what, n := range r.collector.extensions {
 		s.Packets.Extensions[what] = n

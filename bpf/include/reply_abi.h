@@ -38,26 +38,29 @@ enum verdict {
 
 #define RTT_UNKNOWN (~0ULL)
 
+/* The error messages. */
+enum error_kind {
+	ERROR_UNREACHABLE,
+	ERROR_SOURCE_QUENCH,
+	ERROR_REDIRECT,
+	ERROR_TIME_EXCEEDED,
+	ERROR_PARAMETER_PROBLEM,
+	ERROR_KINDS,
+};
+
 /* One of these a CPU. */
 struct counters {
 	__u64 judged;   /* packets that entered */
 	__u64 verdicts[16]; /* by enum verdict */
+	__u64 replies[4]; /* that carry our cookie, by enum probe_kind */
 	__u64 errored;  /* targets that an error came for */
-	__u64 both;     /* of these, those that gave a reply too */
 	__u64 rtt_count;
 	__u64 rtt_sum;  /* ns */
 	__u64 rtt_max;  /* ns */
 	__u64 rtt_min_inverted; /* ~minimum in ns: zero means none yet */
 	__u64 ttl[256];
 	__u64 rtt[RTT_BINS_PADDED];
-};
-
-/* What carries our cookie, by ICMP type and code; one of these a CPU and
- * type. */
-#define ICMP_TYPES 32 /* a power of two; none that we know is as large */
-
-struct code_counts {
-	__u64 count[256];
+	__u64 codes[ERROR_KINDS << 8]; /* errors that carry our cookie, by enum error_kind and code */
 };
 
 /* One reply as it travels through the ring. */
