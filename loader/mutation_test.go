@@ -260,8 +260,12 @@ func messageMutations() []mutation {
 		}},
 	}
 	for kind := 1; kind < 256; kind++ {
+		verdict := loader.Foreign
+		if slices.Contains(errorTypes, uint8(kind)) {
+			verdict = loader.Malformed // what is there is no quote
+		}
 		cases = append(cases, mutation{
-			name: fmt.Sprintf("type %d", kind), verdict: loader.Foreign,
+			name: fmt.Sprintf("type %d", kind), verdict: verdict,
 			change: func(b []byte) []byte { return fixICMP(put(b, atICMP, byte(kind))) },
 		})
 	}
