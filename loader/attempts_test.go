@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"xsweep/internal/testrand"
 	"xsweep/loader"
 	"xsweep/sweep/probe"
@@ -50,11 +48,9 @@ func TestAttempts(t *testing.T) {
 				if rng.IntN(4) == 0 {
 					e.attempt = uint8(min(1+rng.IntN(2), attempts))
 				}
-				frame := a.reply(t, e)
-				if diff := cmp.Diff(m.judge(frame), f.run(t, frame)); diff != "" {
-					t.Fatalf("reply %d, %+v (-want +got):\n%s", i, e, diff)
-				}
+				f.agree(t, m, a.reply(t, e), fmt.Sprintf("reply %d, %+v", i, e))
 			}
+			f.agreeInTotal(t, m)
 			for _, v := range []loader.Verdict{loader.First, loader.Repeat, loader.Duplicate} {
 				if f.last.Verdicts[v] == 0 {
 					t.Errorf("not one %v among %d replies", v, perRun)

@@ -41,7 +41,7 @@ func (m mutation) test(t *testing.T, f *filter, a *answerer, target uint32, reco
 	want := passed(m.verdict)
 	if m.verdict == loader.First {
 		want = effect{
-			Drop: true, Verdict: loader.First, TTL: validTTL, RTT: frozenNow - validSent,
+			Drop: true, Verdict: loader.First, TTL: validTTL, RTT: frozenNow - validSent, Code: "0/0",
 			Record: bpf.ReplyRecord{
 				ArrivedNs: frozenNow, RttNs: frozenNow - validSent, Target: target, From: target,
 				Size: 8 + testDataLen, Ttl: validTTL, Attempt: validAttempt, Verdict: uint8(loader.First),
@@ -83,6 +83,7 @@ func TestMutations(t *testing.T) {
 			c := defaultConfig()
 			c.RecordAll = recordAll
 			f, a := loadFrozen(t, c, frozenNow), newAnswerer(t, c)
+			f.watch = true
 			target := uint32(validTarget)
 			for _, m := range slices.Concat(tables...) {
 				t.Run(m.name, func(t *testing.T) { m.test(t, f, a, target, recordAll) })
