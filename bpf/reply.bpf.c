@@ -657,8 +657,10 @@ static __always_inline enum role role_of(__u8 type)
 	return ROLE_NONE;
 }
 
-static __always_inline enum verdict judge(struct counters *st, void *data, void *data_end)
+static __always_inline enum verdict judge(struct counters *st, struct xdp_md *ctx, int pieces)
 {
+	void *data = (void *)(long)ctx->data;
+	void *data_end = (void *)(long)ctx->data_end;
 	struct icmp_packet packet;
 	enum parse_result result;
 	enum probe_kind kind;
@@ -687,10 +689,15 @@ static __always_inline enum verdict judge(struct counters *st, void *data, void 
 	role = role_of(packet.icmp->type);
 	if (role == ROLE_NONE)
 		return VERDICT_FOREIGN;
-	if (packet.length > CHECKSUM_MAX_LENGTH) /* no answer of ours is so long */
-		return VERDICT_FOREIGN;
-	if (!checksum_bytes(packet.ip, packet.header, data_end, packet.length, &sum))
-		return VERDICT_MALFORMED;
+	if (pieces && (packet.length > CHECKSUM_MAX_LENGTH || (void *)packet.icmp + packet.length > data_end)) {
+		if (!checksum_pieces(ctx, (void *)packet.icmp - data, packet.length, &sum))
+			return VERDICT_MALFORMED;
+	} else {
+		if (packet.length > CHECKSUM_MAX_LENGTH) /* no answer of ours is so long */
+			return VERDICT_FOREIGN;
+		if (!checksum_bytes(packet.ip, packet.header, data_end, packet.length, &sum))
+			return VERDICT_MALFORMED;
+	}
 	if (checksum_fold(sum) != 0xffff)
 		return VERDICT_CHECKSUM;
 	now = bpf_ktime_get_ns();
@@ -704,11 +711,8 @@ static __always_inline enum verdict judge(struct counters *st, void *data, void 
 	return judge_reply(st, &packet, kind, data_end, now);
 }
 
-SEC("xdp")
-int xsweep_reply(struct xdp_md *ctx)
+static __always_inline int filter(struct xdp_md *ctx, int pieces)
 {
-	void *data = (void *)(long)ctx->data;
-	void *data_end = (void *)(long)ctx->data_end;
 	enum verdict verdict;
 	struct counters *st;
 	__u32 zero = 0;
@@ -717,7 +721,7 @@ int xsweep_reply(struct xdp_md *ctx)
 	if (!st) /* cannot be: the map has one entry */
 		return XDP_PASS;
 	st->judged++;
-	verdict = judge(st, data, data_end);
+	verdict = judge(st, ctx, pieces);
 	st->verdicts[verdict & 15]++;
 	switch (verdict) {
 	case VERDICT_FIRST:
@@ -731,6 +735,20 @@ int xsweep_reply(struct xdp_md *ctx)
 	default:
 		return XDP_PASS;
 	}
+}
+
+SEC("xdp")
+int xsweep_reply(struct xdp_md *ctx)
+{
+	return filter(ctx, 0);
+}
+
+/* For devices whose packets may come in several pieces, and probes that are
+ * longer than one. */
+SEC("xdp.frags")
+int xsweep_reply_frags(struct xdp_md *ctx)
+{
+	return filter(ctx, 1);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

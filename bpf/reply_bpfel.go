@@ -82,31 +82,32 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ReplyMapCodes         = "codes"
-	ReplyMapHeard         = "heard"
-	ReplyMapRings         = "rings"
-	ReplyMapSeenDirectory = "seen_directory"
-	ReplyMapSeenPages     = "seen_pages"
-	ReplyMapStats         = "stats"
-	ReplyProgXsweepReply  = "xsweep_reply"
-	ReplyVarAbiProbeKind  = "abi_probe_kind"
-	ReplyVarAbiRecord     = "abi_record"
-	ReplyVarAbiVerdict    = "abi_verdict"
-	ReplyVarAttempts      = "attempts"
-	ReplyVarBareIp        = "bare_ip"
-	ReplyVarKey           = "key"
-	ReplyVarKinds         = "kinds"
-	ReplyVarMany          = "many"
-	ReplyVarMessageLen    = "message_len"
-	ReplyVarPlaces        = "places"
-	ReplyVarRecordAll     = "record_all"
-	ReplyVarRecordErrors  = "record_errors"
-	ReplyVarRecordFirst   = "record_first"
-	ReplyVarSeenBase      = "seen_base"
-	ReplyVarSeenShift     = "seen_shift"
-	ReplyVarSource        = "source"
-	ReplyVarUtOffset      = "ut_offset"
-	ReplyVarWakeBytes     = "wake_bytes"
+	ReplyMapCodes             = "codes"
+	ReplyMapHeard             = "heard"
+	ReplyMapRings             = "rings"
+	ReplyMapSeenDirectory     = "seen_directory"
+	ReplyMapSeenPages         = "seen_pages"
+	ReplyMapStats             = "stats"
+	ReplyProgXsweepReply      = "xsweep_reply"
+	ReplyProgXsweepReplyFrags = "xsweep_reply_frags"
+	ReplyVarAbiProbeKind      = "abi_probe_kind"
+	ReplyVarAbiRecord         = "abi_record"
+	ReplyVarAbiVerdict        = "abi_verdict"
+	ReplyVarAttempts          = "attempts"
+	ReplyVarBareIp            = "bare_ip"
+	ReplyVarKey               = "key"
+	ReplyVarKinds             = "kinds"
+	ReplyVarMany              = "many"
+	ReplyVarMessageLen        = "message_len"
+	ReplyVarPlaces            = "places"
+	ReplyVarRecordAll         = "record_all"
+	ReplyVarRecordErrors      = "record_errors"
+	ReplyVarRecordFirst       = "record_first"
+	ReplyVarSeenBase          = "seen_base"
+	ReplyVarSeenShift         = "seen_shift"
+	ReplyVarSource            = "source"
+	ReplyVarUtOffset          = "ut_offset"
+	ReplyVarWakeBytes         = "wake_bytes"
 )
 
 // LoadReply returns the embedded CollectionSpec for Reply.
@@ -151,7 +152,8 @@ type ReplySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ReplyProgramSpecs struct {
-	XsweepReply *ebpf.ProgramSpec `ebpf:"xsweep_reply"`
+	XsweepReply      *ebpf.ProgramSpec `ebpf:"xsweep_reply"`
+	XsweepReplyFrags *ebpf.ProgramSpec `ebpf:"xsweep_reply_frags"`
 }
 
 // ReplyMapSpecs contains maps before they are loaded into the kernel.
@@ -257,12 +259,14 @@ type ReplyVariables struct {
 //
 // It can be passed to LoadReplyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ReplyPrograms struct {
-	XsweepReply *ebpf.Program `ebpf:"xsweep_reply"`
+	XsweepReply      *ebpf.Program `ebpf:"xsweep_reply"`
+	XsweepReplyFrags *ebpf.Program `ebpf:"xsweep_reply_frags"`
 }
 
 func (p *ReplyPrograms) Close() error {
 	return _ReplyClose(
 		p.XsweepReply,
+		p.XsweepReplyFrags,
 	)
 }
 

@@ -2,49 +2,61 @@
 //go:build ignore
 
 /* The lab's simulated network: sits in native XDP mode on the far end of a
- * veth pair and answers ICMP echo requests for any IPv4 destination, or counts
- * and drops them. What is not an echo request passes.
+ * veth pair and answers ICMP echo, timestamp and address mask requests for any
+ * IPv4 destination, as the host there would, or a router before it. What is
+ * none of these requests passes.
  *
- * Everything a host does follows from draw(seed, address, number) below, so
- * the truth about any address is known without asking. internal/lab/host.go
- * has the same function in Go, and a test compares the two. */
+ * Everything a host or router does follows from draw(address, number) below,
+ * so the truth about any address is known without asking. internal/lab/host.go
+ * and answer.go have the same functions in Go, and tests compare the two. */
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 #include "parse.h"
+#include "simnet.h"
+#include "simnet_error.h"
 
 /* Set by internal/lab/simnet.go before the program is loaded. A threshold is
  * a probability times 2^32: 0 is never, 2^32 is always. */
-const volatile __u64 seed;
+const volatile __u64 draw_key; /* the seed, mixed */
 const volatile __u64 live_threshold;
 const volatile __u64 loss_threshold;
 const volatile __u64 duplicate_threshold;
-const volatile __u64 meter_rate; /* echo requests per second that the meter holds arrivals against; 0: no meter */
+const volatile __u64 behaviour_thresholds[BEHAVIOUR_COUNT]; /* the weights of all up to this one */
+const volatile __u8 behaviours;  /* hosts differ; else all are BEHAVIOUR_HOST */
+const volatile __u64 meter_rate; /* requests per second that the meter holds arrivals against; 0: no meter */
 const volatile __u8 sink;        /* answer nothing */
 
-/* What the draws of an address decide. The k-th probe of an address, counted
- * from 0 in the order of arrival, is lost by draw DRAW_LOSS + k. */
-enum draw_number {
-	DRAW_LIVE,
-	DRAW_PATH, /* initial TTL and distance */
-	DRAW_DUPLICATE,
-	DRAW_LOSS = 16,
-};
+/* Never read: these put the types into BTF, where bpf2go finds them. */
+const volatile enum behaviour abi_behaviour;
+const volatile enum flaw abi_flaw;
 
 /* One of these a CPU. Each frame is in seen and in exactly one of passed,
- * malformed and echo_requests; each echo request in exactly one of sunk,
- * silent, lost and hosts_answered; and answered = hosts_answered + duplicated. */
+ * malformed and the three kinds of requests; each request in exactly one of
+ * sunk, silent, unanswered, lost, failed, hosts_answered, broken and the five
+ * kinds of errors; and answered is the sum of the last seven and duplicated. */
 struct simnet_stats {
 	__u64 seen;           /* frames that entered */
-	__u64 passed;         /* no IPv4 echo request, or a fragment of one: left to the stack */
+	__u64 passed;         /* no IPv4 request, or a fragment of one: left to the stack */
 	__u64 malformed;      /* ICMP with lengths that lie: left to the stack */
 	__u64 echo_requests;
+	__u64 timestamp_requests;
+	__u64 mask_requests;
 	__u64 sunk;           /* dropped by the sink */
 	__u64 silent;         /* nobody lives there */
+	__u64 unanswered;     /* the host answers no such requests */
 	__u64 lost;           /* for a live host, but lost on the way */
+	__u64 failed;         /* frames that an answer cannot be made of */
 	__u64 hosts_answered; /* requests that got their answer */
-	__u64 answered;       /* reply frames handed to the device */
+	__u64 unreachable;    /* errors: destination unreachable, but for the next */
+	__u64 too_big;        /* fragmentation needed, from a host's path */
+	__u64 source_quench;
+	__u64 redirect;
+	__u64 time_exceeded;
+	__u64 parameter_problem;
+	__u64 broken;         /* answers that are not valid as a whole */
+	__u64 answered;       /* frames handed to the device */
 	__u64 duplicated;     /* of these, second copies */
 	__u64 state_full;     /* requests with no room for their count: judged as the first of their address */
 };
@@ -56,8 +68,8 @@ struct {
 	__type(value, struct simnet_stats);
 } stats SEC(".maps");
 
-/* How many probes have arrived for an address (host byte order). User space
- * shrinks it to one entry where nothing is ever lost. */
+/* How many probes came for an address (host byte order), whatever became of
+ * them. User space shrinks it to one entry where that decides nothing. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4 << 20);
@@ -102,23 +114,12 @@ struct {
 	__type(value, struct meter);
 } meter SEC(".maps");
 
-/* The finalizer of SplitMix64 (Steele, Lea, Flood: Fast Splittable
- * Pseudorandom Number Generators, 2014): a bijection whose output bits each
- * depend on every input bit. */
-static __always_inline __u64 mix(__u64 x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-	return x ^ (x >> 31);
-}
-
 /* A 64-bit random number for each seed, address (host byte order) and draw.
  * The seed is mixed and then met by address and number in separate halves of
- * one word, so that neighbouring seeds and addresses have nothing in common.
- * The added constant keeps seed 0 from being a fixed point. */
+ * one word, so that neighbouring seeds and addresses have nothing in common. */
 static __always_inline __u64 draw(__u32 address, __u32 number)
 {
-	return mix(mix(seed + 0x9e3779b97f4a7c15ULL) ^ ((__u64)address << 32 | number));
+	return mix(draw_key ^ ((__u64)address << 32 | number));
 }
 
 /* Says whether a draw falls below a threshold. Only the high half takes part,
@@ -128,22 +129,37 @@ static __always_inline int chance(__u32 address, __u32 number, __u64 threshold)
 	return draw(address, number) >> 32 < threshold;
 }
 
-/* TTL with which the host's replies arrive. Initial values as operating
- * systems have them: 64 in 70 of 100, 128 in 18, 255 in 10, 32 in 2. From it
- * goes the distance, 0 to 24 hops, the sum of two even draws of 0 to 12. */
-static __always_inline __u8 reply_ttl(__u32 address)
+/* Initial TTLs as operating systems have them: 64 in 70 of 100, 128 in 18, 255
+ * in 10, 32 in 2. */
+static __always_inline __u32 initial_ttl(__u64 path)
 {
-	__u64 d = draw(address, DRAW_PATH);
-	__u32 percent = (d >> 32) * 100 >> 32;
-	__u32 hops = ((d & 0xffff) * 13 >> 16) + ((d >> 16 & 0xffff) * 13 >> 16);
+	__u32 percent = (path >> 32) * 100 >> 32;
 
 	if (percent < 70)
-		return 64 - hops;
+		return 64;
 	if (percent < 88)
-		return 128 - hops;
+		return 128;
 	if (percent < 98)
-		return 255 - hops;
-	return 32 - hops;
+		return 255;
+	return 32;
+}
+
+/* The number of routers before the host, 0 to 24: the sum of two even draws of
+ * 0 to 12. */
+static __always_inline __u32 distance(__u64 path)
+{
+	return ((path & 0xffff) * 13 >> 16) + ((path >> 16 & 0xffff) * 13 >> 16);
+}
+
+static __always_inline enum behaviour behaviour_of(__u32 address)
+{
+	__u32 d = draw(address, DRAW_BEHAVIOUR) >> 32;
+
+#pragma unroll
+	for (int b = 0; b < BEHAVIOUR_COUNT - 1; b++)
+		if (d < behaviour_thresholds[b])
+			return b;
+	return BEHAVIOUR_COUNT - 1;
 }
 
 /* How many probes came for this address before. */
@@ -230,18 +246,9 @@ static __always_inline enum parse_result find_icmp(void *p, void *data_end, stru
 	return PARSE_ICMP;
 }
 
-/* RFC 1624, equation 3: the checksum after one 16-bit word has changed. Bytes
- * may be in either order, if only in the same one everywhere. */
-static __always_inline __u16 checksum_update(__u16 checksum, __u16 old, __u16 new)
-{
-	__u32 sum = (__u16)~checksum + (__u16)~old + (__u32)new;
-
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
-static __always_inline void make_reply(struct ethhdr *eth, const struct icmp_packet *packet, __u8 ttl)
+/* Makes the request of a frame the host's answer. The checksums are those of
+ * the request, adjusted. */
+static __always_inline void make_reply(struct ethhdr *eth, const struct icmp_packet *packet, __u8 type, __u8 ttl)
 {
 	struct iphdr *ip = packet->ip;
 	struct icmp_header *icmp = packet->icmp;
@@ -265,9 +272,233 @@ static __always_inline void make_reply(struct ethhdr *eth, const struct icmp_pac
 	ip->check = checksum_update(ip->check, old, new);
 
 	old = icmp->type | icmp->code << 8;
-	new = ICMP_ECHO_REPLY | icmp->code << 8;
-	icmp->type = ICMP_ECHO_REPLY;
+	new = type | icmp->code << 8;
+	icmp->type = type;
 	icmp->checksum = checksum_update(icmp->checksum, old, new);
+}
+
+/* Spoils a reply as a broken host does. */
+static __always_inline void spoil_reply(const struct icmp_packet *packet, enum flaw flaw)
+{
+	struct iphdr *ip = packet->ip;
+	struct icmp_header *icmp = packet->icmp;
+	__u16 old;
+
+	switch (flaw) {
+	case FLAW_REPLY_CHECKSUM:
+		icmp->checksum ^= FLAW_BITS;
+		break;
+	case FLAW_REPLY_HEADER:
+		ip->check ^= FLAW_BITS;
+		break;
+	case FLAW_REPLY_LENGTH:
+		old = ip->tot_len;
+		ip->tot_len = bpf_htons(bpf_ntohs(old) + FLAW_LENGTH);
+		ip->check = checksum_update(ip->check, old, ip->tot_len);
+		break;
+	case FLAW_REPLY_COOKIE:
+		icmp->checksum = checksum_update32(icmp->checksum, icmp->id_sequence, ~icmp->id_sequence);
+		icmp->id_sequence = ~icmp->id_sequence;
+		break;
+	default: /* FLAW_REPLY_CODE */
+		old = icmp->type | icmp->code << 8;
+		icmp->code ^= 1;
+		icmp->checksum = checksum_update(icmp->checksum, old, icmp->type | icmp->code << 8);
+	}
+}
+
+/* Fills in what a timestamp or address mask reply tells: RFC 792, RFC 950. The
+ * message has the reply's length. */
+static __always_inline int answer_question(const struct icmp_packet *packet, void *data_end, __u32 address)
+{
+	struct icmp_header *icmp = packet->icmp;
+	__u32 *body = (void *)(icmp + 1), told;
+
+	if (icmp->type == TYPE_MASK_REPLY) {
+		if ((void *)(body + 1) > data_end)
+			return 0;
+		told = bpf_htonl(mask_of(draw(address, DRAW_MASK)));
+		icmp->checksum = checksum_update32(icmp->checksum, body[0], told);
+		body[0] = told;
+		return 1;
+	}
+	if ((void *)(body + 3) > data_end)
+		return 0;
+	told = bpf_htonl(clock_of(draw(address, DRAW_CLOCK), bpf_ntohl(body[0])));
+	icmp->checksum = checksum_update32(icmp->checksum, body[1], told);
+	icmp->checksum = checksum_update32(icmp->checksum, body[2], told);
+	body[1] = told;
+	body[2] = told;
+	return 1;
+}
+
+/* Cuts a reply down to a length whose checksum does not depend on what is cut
+ * off; the frame keeps the rest as padding. */
+static __always_inline int cut_message(const struct icmp_packet *packet, __u32 length, void *data_end)
+{
+	struct iphdr *ip = packet->ip;
+	__u32 *w = (void *)packet->icmp;
+	__u16 old = ip->tot_len;
+	__u64 sum;
+
+	if ((void *)(w + MASK_LENGTH / 4) > data_end)
+		return 0;
+	ip->tot_len = bpf_htons(bpf_ntohs(old) - packet->length + length);
+	ip->check = checksum_update(ip->check, old, ip->tot_len);
+	packet->icmp->checksum = 0;
+	sum = (__u64)w[0] + w[1] + w[2];
+	if (length == TIMESTAMP_LENGTH) {
+		if ((void *)(w + TIMESTAMP_LENGTH / 4) > data_end)
+			return 0;
+		sum += (__u64)w[3] + w[4];
+	}
+	packet->icmp->checksum = ~checksum_fold(sum);
+	return 1;
+}
+
+/* Hands the answer in the frame to the device, as often as the host answers.
+ * Not XDP_TX: that reaches the other end only if a native program sits there,
+ * while a redirected frame needs no more than NAPI (GRO on). */
+static __always_inline int send(struct xdp_md *ctx, struct simnet_stats *s, __u32 address)
+{
+	if (chance(address, DRAW_DUPLICATE, duplicate_threshold)) {
+		s->duplicated++;
+		s->answered += 2;
+		return bpf_redirect_map(&twice, 0, BPF_F_BROADCAST);
+	}
+	s->answered++;
+	return bpf_redirect(ctx->ingress_ifindex, 0);
+}
+
+/* What the draws decide of an error from the router at a hop, counted from 1,
+ * about a probe that was sent with a TTL. */
+static __always_inline void error_from(struct simnet_error *e, __u32 address, __u32 hop, __u8 ttl)
+{
+	e->habits = draw(address, DRAW_ROUTER + hop);
+	e->objects = draw(address, DRAW_OBJECTS + hop);
+	e->ttl = (e->habits >> HABIT_TTL & 1 ? 255 : 64) - (hop - 1);
+	e->quoted_ttl = ttl - (hop - 1);
+}
+
+/* A probe that does not get so far as its host. */
+static __noinline int expire(struct xdp_md *ctx, struct simnet_stats *s, __u32 address, __u32 ttl)
+{
+	struct simnet_error e = {.flaw = FLAW_NONE};
+
+	if (!s)
+		return XDP_ABORTED;
+	error_from(&e, address, ttl, ttl);
+	e.type = TYPE_TIME_EXCEEDED;
+	e.code = !(e.habits >> HABIT_CODE & 63);
+	if (!make_error(ctx, &e)) {
+		s->failed++;
+		return XDP_DROP;
+	}
+	s->time_exceeded++;
+	return send(ctx, s, address);
+}
+
+/* An error from the last router before the host, or from what stands in the
+ * host's place. too_big: it is about the size of the probe. */
+static __noinline int refuse(struct xdp_md *ctx, struct simnet_stats *s, __u32 address, __u32 hops_ttl,
+			     enum behaviour behaviour)
+{
+	__u32 hops = hops_ttl >> 8, mtu;
+	struct simnet_error e = {.flaw = FLAW_NONE};
+	__u64 d = draw(address, DRAW_DETAIL);
+
+	if (!s)
+		return XDP_ABORTED;
+	error_from(&e, address, hops ? hops : 1, hops_ttl);
+	mtu = path_mtu(d);
+	e.type = TYPE_UNREACHABLE;
+	e.code = d & 15;
+	switch (behaviour) {
+	case BEHAVIOUR_MTU:
+		e.code = CODE_FRAGMENTATION_NEEDED;
+		break;
+	case BEHAVIOUR_REDIRECT:
+		e.type = TYPE_REDIRECT;
+		e.code = d >> DETAIL_REDIRECT & 3;
+		e.word = ROUTERS | router_octet(d >> DETAIL_GATEWAY);
+		break;
+	case BEHAVIOUR_SOURCE_QUENCH:
+		e.type = TYPE_SOURCE_QUENCH;
+		e.code = 0;
+		break;
+	case BEHAVIOUR_PARAMETER_PROBLEM:
+		e.type = TYPE_PARAMETER_PROBLEM;
+		e.code = (d >> DETAIL_PROBLEM & 0xff) * 3 >> 8;
+		e.word = ((d >> DETAIL_POINTER & 0xff) * 28 >> 8) << 24;
+		break;
+	case BEHAVIOUR_BROKEN:
+		e.flaw = flaw_of(d);
+		break;
+	default:
+		break;
+	}
+	if (e.type == TYPE_UNREACHABLE && e.code == CODE_FRAGMENTATION_NEEDED)
+		e.word = mtu;
+	if (!make_error(ctx, &e)) {
+		s->failed++;
+		return XDP_DROP;
+	}
+	switch (behaviour) {
+	case BEHAVIOUR_MTU:
+		s->too_big++;
+		break;
+	case BEHAVIOUR_REDIRECT:
+		s->redirect++;
+		break;
+	case BEHAVIOUR_SOURCE_QUENCH:
+		s->source_quench++;
+		break;
+	case BEHAVIOUR_PARAMETER_PROBLEM:
+		s->parameter_problem++;
+		break;
+	case BEHAVIOUR_BROKEN:
+		s->broken++;
+		break;
+	default:
+		s->unreachable++;
+	}
+	return send(ctx, s, address);
+}
+
+/* Whether a host that behaves so has an error sent for this probe, the k-th
+ * that comes for it. */
+static __always_inline int refuses(enum behaviour behaviour, __u32 address, __u32 k, const struct iphdr *ip)
+{
+	switch (behaviour) {
+	case BEHAVIOUR_UNREACHABLE:
+	case BEHAVIOUR_PARAMETER_PROBLEM:
+		return 1;
+	case BEHAVIOUR_REDIRECT:
+	case BEHAVIOUR_SOURCE_QUENCH:
+		return k == 0;
+	case BEHAVIOUR_MTU:
+		return ip->frag_off & bpf_htons(IP_DONT_FRAGMENT) &&
+		       bpf_ntohs(ip->tot_len) > path_mtu(draw(address, DRAW_DETAIL));
+	case BEHAVIOUR_BROKEN:
+		return flaw_of(draw(address, DRAW_DETAIL)) >= FLAW_FIRST_OF_ERRORS;
+	default:
+		return 0;
+	}
+}
+
+/* Whether the host answers such requests at all. */
+static __always_inline int answers(enum behaviour behaviour, __u8 type)
+{
+	switch (behaviour) {
+	case BEHAVIOUR_ECHO:
+		return type == ICMP_ECHO_REQUEST;
+	case BEHAVIOUR_TIMESTAMP:
+		return type == TYPE_TIMESTAMP_REQUEST;
+	case BEHAVIOUR_MASK:
+		return type == TYPE_MASK_REQUEST;
+	default:
+		return 1;
+	}
 }
 
 SEC("xdp")
@@ -275,12 +506,15 @@ int xsweep_simnet(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data;
 	void *data_end = (void *)(long)ctx->data_end;
+	enum behaviour behaviour = BEHAVIOUR_HOST;
 	struct icmp_packet packet = {};
 	struct ethhdr *eth = data;
 	void *p = data;
 	struct simnet_stats *s;
 	enum parse_result parsed;
-	__u32 zero = 0, address;
+	__u32 zero = 0, address, length = 0, k = 0, hops, ttl;
+	__u64 path;
+	__u8 type = 0;
 
 	s = bpf_map_lookup_elem(&stats, &zero);
 	if (!s)
@@ -290,16 +524,32 @@ int xsweep_simnet(struct xdp_md *ctx)
 	parsed = parse_ethernet(&p, data_end);
 	if (parsed == PARSE_ICMP)
 		parsed = find_icmp(p, data_end, &packet);
+	if (parsed == PARSE_ICMP && (void *)(eth + 1) <= data_end) {
+		type = packet.icmp->type;
+		if (type == TYPE_TIMESTAMP_REQUEST)
+			length = TIMESTAMP_LENGTH;
+		else if (type == TYPE_MASK_REQUEST)
+			length = MASK_LENGTH;
+		else if (type != ICMP_ECHO_REQUEST)
+			parsed = PARSE_OTHER;
+		if (packet.length < length)
+			parsed = PARSE_MALFORMED;
+	}
 	if (parsed == PARSE_MALFORMED) {
 		s->malformed++;
 		return XDP_PASS;
 	}
-	if (parsed != PARSE_ICMP || packet.icmp->type != ICMP_ECHO_REQUEST || (void *)(eth + 1) > data_end) {
+	if (parsed != PARSE_ICMP || (void *)(eth + 1) > data_end) {
 		s->passed++;
 		return XDP_PASS;
 	}
 
-	s->echo_requests++;
+	if (type == ICMP_ECHO_REQUEST)
+		s->echo_requests++;
+	else if (type == TYPE_TIMESTAMP_REQUEST)
+		s->timestamp_requests++;
+	else
+		s->mask_requests++;
 	if (meter_rate)
 		measure(bpf_ktime_get_ns());
 	if (sink) {
@@ -311,22 +561,58 @@ int xsweep_simnet(struct xdp_md *ctx)
 		s->silent++;
 		return XDP_DROP;
 	}
-	if (loss_threshold && chance(address, DRAW_LOSS + count_arrival(address, s), loss_threshold)) {
+	if (behaviours) {
+		behaviour = behaviour_of(address);
+		if (behaviour == BEHAVIOUR_SILENT) {
+			s->unanswered++;
+			return XDP_DROP;
+		}
+	}
+	if (loss_threshold || behaviour == BEHAVIOUR_REDIRECT || behaviour == BEHAVIOUR_SOURCE_QUENCH)
+		k = count_arrival(address, s);
+	if (loss_threshold && chance(address, DRAW_LOSS + k, loss_threshold)) {
 		s->lost++;
 		return XDP_DROP;
 	}
 
-	make_reply(eth, &packet, reply_ttl(address));
-	s->hosts_answered++;
-	/* Not XDP_TX: that reaches the other end only if a native program sits
-	 * there, while a redirected frame needs no more than NAPI (GRO on). */
-	if (chance(address, DRAW_DUPLICATE, duplicate_threshold)) {
-		s->duplicated++;
-		s->answered += 2;
-		return bpf_redirect_map(&twice, 0, BPF_F_BROADCAST);
+	path = draw(address, DRAW_PATH);
+	hops = distance(path);
+	ttl = packet.ip->ttl ?: 1; /* none is sent with 0 */
+	if (ttl <= hops)
+		return expire(ctx, s, address, ttl);
+	if (behaviours) {
+		if (refuses(behaviour, address, k, packet.ip))
+			return refuse(ctx, s, address, hops << 8 | ttl, behaviour);
+		if (!answers(behaviour, type)) {
+			s->unanswered++;
+			return XDP_DROP;
+		}
 	}
-	s->answered++;
-	return bpf_redirect(ctx->ingress_ifindex, 0);
+
+	ttl = initial_ttl(path) - hops;
+	if (type == ICMP_ECHO_REQUEST) {
+		make_reply(eth, &packet, ICMP_ECHO_REPLY, ttl);
+	} else {
+		/* Such a reply has its own length, however long the request was. */
+		__u32 excess = packet.length - length;
+
+		make_reply(eth, &packet, type + 1, ttl);
+		if (!answer_question(&packet, data_end, address)) {
+			s->failed++;
+			return XDP_DROP;
+		}
+		if (excess && !cut_message(&packet, length, data_end)) {
+			s->failed++;
+			return XDP_DROP;
+		}
+	}
+	if (behaviours && behaviour == BEHAVIOUR_BROKEN) {
+		spoil_reply(&packet, flaw_of(draw(address, DRAW_DETAIL)));
+		s->broken++;
+	} else {
+		s->hosts_answered++;
+	}
+	return send(ctx, s, address);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -13,36 +13,89 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type SimnetBehaviour uint32
+
+const (
+	SimnetBehaviourBEHAVIOUR_HOST              SimnetBehaviour = 0
+	SimnetBehaviourBEHAVIOUR_ECHO              SimnetBehaviour = 1
+	SimnetBehaviourBEHAVIOUR_TIMESTAMP         SimnetBehaviour = 2
+	SimnetBehaviourBEHAVIOUR_MASK              SimnetBehaviour = 3
+	SimnetBehaviourBEHAVIOUR_SILENT            SimnetBehaviour = 4
+	SimnetBehaviourBEHAVIOUR_UNREACHABLE       SimnetBehaviour = 5
+	SimnetBehaviourBEHAVIOUR_REDIRECT          SimnetBehaviour = 6
+	SimnetBehaviourBEHAVIOUR_SOURCE_QUENCH     SimnetBehaviour = 7
+	SimnetBehaviourBEHAVIOUR_PARAMETER_PROBLEM SimnetBehaviour = 8
+	SimnetBehaviourBEHAVIOUR_MTU               SimnetBehaviour = 9
+	SimnetBehaviourBEHAVIOUR_BROKEN            SimnetBehaviour = 10
+	SimnetBehaviourBEHAVIOUR_COUNT             SimnetBehaviour = 11
+)
+
+type SimnetFlaw uint32
+
+const (
+	SimnetFlawFLAW_REPLY_CHECKSUM   SimnetFlaw = 0
+	SimnetFlawFLAW_REPLY_HEADER     SimnetFlaw = 1
+	SimnetFlawFLAW_REPLY_LENGTH     SimnetFlaw = 2
+	SimnetFlawFLAW_REPLY_COOKIE     SimnetFlaw = 3
+	SimnetFlawFLAW_REPLY_CODE       SimnetFlaw = 4
+	SimnetFlawFLAW_ERROR_CHECKSUM   SimnetFlaw = 5
+	SimnetFlawFLAW_ERROR_HEADER     SimnetFlaw = 6
+	SimnetFlawFLAW_ERROR_LENGTH     SimnetFlaw = 7
+	SimnetFlawFLAW_QUOTE_SHORT      SimnetFlaw = 8
+	SimnetFlawFLAW_QUOTE_COOKIE     SimnetFlaw = 9
+	SimnetFlawFLAW_QUOTE_SOURCE     SimnetFlaw = 10
+	SimnetFlawFLAW_QUOTE_PROTOCOL   SimnetFlaw = 11
+	SimnetFlawFLAW_OBJECTS_CHECKSUM SimnetFlaw = 12
+	SimnetFlawFLAW_OBJECTS_LENGTH   SimnetFlaw = 13
+	SimnetFlawFLAW_COUNT            SimnetFlaw = 14
+	SimnetFlawFLAW_NONE             SimnetFlaw = 14
+)
+
 type SimnetSimnetStats struct {
-	_             structs.HostLayout
-	Seen          uint64
-	Passed        uint64
-	Malformed     uint64
-	EchoRequests  uint64
-	Sunk          uint64
-	Silent        uint64
-	Lost          uint64
-	HostsAnswered uint64
-	Answered      uint64
-	Duplicated    uint64
-	StateFull     uint64
+	_                 structs.HostLayout
+	Seen              uint64
+	Passed            uint64
+	Malformed         uint64
+	EchoRequests      uint64
+	TimestampRequests uint64
+	MaskRequests      uint64
+	Sunk              uint64
+	Silent            uint64
+	Unanswered        uint64
+	Lost              uint64
+	Failed            uint64
+	HostsAnswered     uint64
+	Unreachable       uint64
+	TooBig            uint64
+	SourceQuench      uint64
+	Redirect          uint64
+	TimeExceeded      uint64
+	ParameterProblem  uint64
+	Broken            uint64
+	Answered          uint64
+	Duplicated        uint64
+	StateFull         uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	SimnetMapArrivals           = "arrivals"
-	SimnetMapMeter              = "meter"
-	SimnetMapStats              = "stats"
-	SimnetMapTwice              = "twice"
-	SimnetProgXsweepSimnet      = "xsweep_simnet"
-	SimnetVarDuplicateThreshold = "duplicate_threshold"
-	SimnetVarLiveThreshold      = "live_threshold"
-	SimnetVarLossThreshold      = "loss_threshold"
-	SimnetVarMeterRate          = "meter_rate"
-	SimnetVarSeed               = "seed"
-	SimnetVarSink               = "sink"
+	SimnetMapArrivals            = "arrivals"
+	SimnetMapMeter               = "meter"
+	SimnetMapStats               = "stats"
+	SimnetMapTwice               = "twice"
+	SimnetProgXsweepSimnet       = "xsweep_simnet"
+	SimnetVarAbiBehaviour        = "abi_behaviour"
+	SimnetVarAbiFlaw             = "abi_flaw"
+	SimnetVarBehaviourThresholds = "behaviour_thresholds"
+	SimnetVarBehaviours          = "behaviours"
+	SimnetVarDrawKey             = "draw_key"
+	SimnetVarDuplicateThreshold  = "duplicate_threshold"
+	SimnetVarLiveThreshold       = "live_threshold"
+	SimnetVarLossThreshold       = "loss_threshold"
+	SimnetVarMeterRate           = "meter_rate"
+	SimnetVarSink                = "sink"
 )
 
 // LoadSimnet returns the embedded CollectionSpec for Simnet.
@@ -104,12 +157,16 @@ type SimnetMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SimnetVariableSpecs struct {
-	DuplicateThreshold *ebpf.VariableSpec `ebpf:"duplicate_threshold"`
-	LiveThreshold      *ebpf.VariableSpec `ebpf:"live_threshold"`
-	LossThreshold      *ebpf.VariableSpec `ebpf:"loss_threshold"`
-	MeterRate          *ebpf.VariableSpec `ebpf:"meter_rate"`
-	Seed               *ebpf.VariableSpec `ebpf:"seed"`
-	Sink               *ebpf.VariableSpec `ebpf:"sink"`
+	AbiBehaviour        *ebpf.VariableSpec `ebpf:"abi_behaviour"`
+	AbiFlaw             *ebpf.VariableSpec `ebpf:"abi_flaw"`
+	BehaviourThresholds *ebpf.VariableSpec `ebpf:"behaviour_thresholds"`
+	Behaviours          *ebpf.VariableSpec `ebpf:"behaviours"`
+	DrawKey             *ebpf.VariableSpec `ebpf:"draw_key"`
+	DuplicateThreshold  *ebpf.VariableSpec `ebpf:"duplicate_threshold"`
+	LiveThreshold       *ebpf.VariableSpec `ebpf:"live_threshold"`
+	LossThreshold       *ebpf.VariableSpec `ebpf:"loss_threshold"`
+	MeterRate           *ebpf.VariableSpec `ebpf:"meter_rate"`
+	Sink                *ebpf.VariableSpec `ebpf:"sink"`
 }
 
 // SimnetObjects contains all objects after they have been loaded into the kernel.
@@ -151,12 +208,16 @@ func (m *SimnetMaps) Close() error {
 //
 // It can be passed to LoadSimnetObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SimnetVariables struct {
-	DuplicateThreshold *ebpf.Variable `ebpf:"duplicate_threshold"`
-	LiveThreshold      *ebpf.Variable `ebpf:"live_threshold"`
-	LossThreshold      *ebpf.Variable `ebpf:"loss_threshold"`
-	MeterRate          *ebpf.Variable `ebpf:"meter_rate"`
-	Seed               *ebpf.Variable `ebpf:"seed"`
-	Sink               *ebpf.Variable `ebpf:"sink"`
+	AbiBehaviour        *ebpf.Variable `ebpf:"abi_behaviour"`
+	AbiFlaw             *ebpf.Variable `ebpf:"abi_flaw"`
+	BehaviourThresholds *ebpf.Variable `ebpf:"behaviour_thresholds"`
+	Behaviours          *ebpf.Variable `ebpf:"behaviours"`
+	DrawKey             *ebpf.Variable `ebpf:"draw_key"`
+	DuplicateThreshold  *ebpf.Variable `ebpf:"duplicate_threshold"`
+	LiveThreshold       *ebpf.Variable `ebpf:"live_threshold"`
+	LossThreshold       *ebpf.Variable `ebpf:"loss_threshold"`
+	MeterRate           *ebpf.Variable `ebpf:"meter_rate"`
+	Sink                *ebpf.Variable `ebpf:"sink"`
 }
 
 // SimnetPrograms contains all programs after they have been loaded into the kernel.

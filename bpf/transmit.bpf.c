@@ -7,8 +7,7 @@
  * is there and due, makes the frame that probe and sends it to the device;
  * otherwise it drops the frame, which goes back to the pool as it is. A frame
  * keeps what was last written to it, by whomever: through a veth pair the other
- * end answers in the same memory. So all is written each time but the pattern
- * behind the tag.
+ * end answers in the same memory. So all is written each time.
  *
  * That a frame was sent is not reported to the caller. Two tracing programs
  * count what the kernel says of each bulk of frames, and bring back the probes
@@ -33,6 +32,8 @@ const volatile __u32 source;   /* network byte order */
 const volatile __u32 kinds;    /* of probes, one bit each */
 const volatile struct probe_shape shapes[PROBE_KINDS + 1]; /* one more, so that a mask bounds it */
 const volatile __u8 tagged;    /* echo requests have room for the payload */
+const volatile __u32 pattern_length; /* of what echo requests have behind the payload, in bytes */
+const volatile __u8 pattern[PATTERN_MAX];
 const volatile __u32 length;   /* of the frames that come from the pool, in bytes */
 const volatile __u64 ut_offset; /* what makes CLOCK_MONOTONIC nanoseconds since a midnight UT */
 const volatile __u8 traced;    /* the tracing programs below run */
@@ -284,6 +285,8 @@ int xsweep_transmit(struct xdp_md *ctx)
 		r->again_taken++;
 	else
 		*(volatile __u64 *)&r->consumed = n + 1;
+	if (kind == PROBE_ECHO && pattern_length)
+		bpf_xdp_store_bytes(ctx, sizeof(*f), (void *)pattern, pattern_length);
 	/* Frames come from the pool as long as the longest kind. */
 	if (shapes[kind].length != length)
 		bpf_xdp_adjust_tail(ctx, (int)shapes[kind].length - (int)length);

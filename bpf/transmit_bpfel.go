@@ -93,6 +93,8 @@ const (
 	TransmitVarKinds             = "kinds"
 	TransmitVarLength            = "length"
 	TransmitVarNetns             = "netns"
+	TransmitVarPattern           = "pattern"
+	TransmitVarPatternLength     = "pattern_length"
 	TransmitVarShapes            = "shapes"
 	TransmitVarSource            = "source"
 	TransmitVarTagged            = "tagged"
@@ -166,6 +168,8 @@ type TransmitVariableSpecs struct {
 	Kinds         *ebpf.VariableSpec `ebpf:"kinds"`
 	Length        *ebpf.VariableSpec `ebpf:"length"`
 	Netns         *ebpf.VariableSpec `ebpf:"netns"`
+	Pattern       *ebpf.VariableSpec `ebpf:"pattern"`
+	PatternLength *ebpf.VariableSpec `ebpf:"pattern_length"`
 	Shapes        *ebpf.VariableSpec `ebpf:"shapes"`
 	Source        *ebpf.VariableSpec `ebpf:"source"`
 	Tagged        *ebpf.VariableSpec `ebpf:"tagged"`
@@ -216,6 +220,8 @@ type TransmitVariables struct {
 	Kinds         *ebpf.Variable `ebpf:"kinds"`
 	Length        *ebpf.Variable `ebpf:"length"`
 	Netns         *ebpf.Variable `ebpf:"netns"`
+	Pattern       *ebpf.Variable `ebpf:"pattern"`
+	PatternLength *ebpf.Variable `ebpf:"pattern_length"`
 	Shapes        *ebpf.Variable `ebpf:"shapes"`
 	Source        *ebpf.Variable `ebpf:"source"`
 	Tagged        *ebpf.Variable `ebpf:"tagged"`

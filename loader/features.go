@@ -285,7 +285,29 @@ func tryKernelBTF() error {
 }
 
 // tryLiveFrames lets the kernel make one real frame, which the program drops.
-func tryLiveFrames() error {
+func tryLiveFrames() error { return tryLiveFrame(64) }
+
+// ErrFrameTooLong says that a program cannot be run over live frames so long.
+var ErrFrameTooLong = errors.New("the kernel runs programs only over shorter frames")
+
+// sureLiveFrame is a length that any kernel with live frames takes, in bytes.
+const sureLiveFrame = 2048
+
+// CheckLiveFrame returns an error that wraps [ErrFrameTooLong] if the kernel does
+// not run programs over live frames of a length, in bytes: some 3,400 are the most,
+// as all must lie in one page with what the kernel needs besides.
+func CheckLiveFrame(length int) error {
+	if length <= sureLiveFrame {
+		return nil
+	}
+	err := tryLiveFrame(length)
+	if errors.Is(err, ebpf.ErrNotSupported) && tryLiveFrames() == nil {
+		return fmt.Errorf("frames of %d bytes: %w", length, ErrFrameTooLong)
+	}
+	return nil // what else is wrong shows when it is used
+}
+
+func tryLiveFrame(length int) error {
 	const xdpDrop = 1
 	program, err := loadTiny(ebpf.XDP, asm.Instructions{asm.Mov.Imm(asm.R0, xdpDrop), asm.Return()})
 	if err != nil {
@@ -293,7 +315,7 @@ func tryLiveFrames() error {
 	}
 	defer program.Close()
 	_, err = program.Run(&ebpf.RunOptions{
-		Data: make([]byte, 64), Repeat: 1, BatchSize: 1, Flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES,
+		Data: make([]byte, length), Repeat: 1, BatchSize: 1, Flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES,
 	})
 	return notSupportedOn(err, unix.EINVAL, unix.E2BIG)
 }

@@ -29,9 +29,17 @@ const minRing = 64 << 10
 // RecordBytes is what a record takes of a ring, header included.
 const RecordBytes = int(unsafe.Sizeof(bpf.ReplyRecord{})) + 8
 
-// MaxMessageLen is the longest ICMP message that the filter can judge, in
-// bytes: CHECKSUM_MAX_LENGTH of bpf/include/checksum.h.
-const MaxMessageLen = 4095
+// The longest ICMP messages that the filter can judge, in bytes: in one piece,
+// CHECKSUM_MAX_LENGTH of bpf/include/checksum.h, and in several, what an IP
+// packet holds.
+const (
+	MaxMessageLen       = 4095
+	MaxPiecesMessageLen = 65535 - 20
+)
+
+// MaxOnePieceMTU is an MTU up to which drivers hand packets to programs in one
+// piece, in bytes. Beyond it many take no program that wants that.
+const MaxOnePieceMTU = 3000
 
 // ReplyConfig says what the reply filter is to judge. It is passed by value
 // and does not change while the filter is loaded.
@@ -50,6 +58,9 @@ type ReplyConfig struct {
 	// UTOffset is what makes CLOCK_MONOTONIC nanoseconds since a midnight UT, for
 	// timestamp replies.
 	UTOffset int64
+	// Pieces is for devices whose packets may come in several pieces, and for
+	// probes over MaxMessageLen. It needs Linux 5.18.
+	Pieces bool
 	// BareIP is set for devices whose frames start with the IP header.
 	BareIP bool
 	// RecordFirst asks for a record of each target's first reply, RecordErrors
@@ -65,7 +76,8 @@ type ReplyConfig struct {
 type ProbeShape struct {
 	// Request is the ICMP type: 8, 13 or 17.
 	Request uint8
-	// MessageLen is the length of the ICMP message in bytes, 8 to MaxMessageLen.
+	// MessageLen is the length of the ICMP message in bytes, 8 to MaxMessageLen,
+	// or MaxPiecesMessageLen.
 	MessageLen int
 }
 
@@ -93,13 +105,16 @@ func (c ReplyConfig) validate() error {
 	case len(c.Probes) == 0:
 		return errors.New("reply filter: no probes")
 	}
-	seen := map[uint8]bool{}
+	seen, longest := map[uint8]bool{}, MaxMessageLen
+	if c.Pieces {
+		longest = MaxPiecesMessageLen
+	}
 	for _, p := range c.Probes {
 		if _, ok := requestKinds[p.Request]; !ok || seen[p.Request] {
 			return fmt.Errorf("reply filter: probes of ICMP type %d: must be 8, 13 or 17, each once", p.Request)
 		}
-		if p.MessageLen < 8 || p.MessageLen > MaxMessageLen {
-			return fmt.Errorf("reply filter: ICMP message of %d bytes: must be 8 to %d", p.MessageLen, MaxMessageLen)
+		if p.MessageLen < 8 || p.MessageLen > longest {
+			return fmt.Errorf("reply filter: ICMP message of %d bytes: must be 8 to %d", p.MessageLen, longest)
 		}
 		seen[p.Request] = true
 	}
@@ -109,9 +124,37 @@ func (c ReplyConfig) validate() error {
 	return nil
 }
 
+// replyObjects are the maps, and the one of the programs that is used.
+type replyObjects struct {
+	bpf.ReplyMaps
+	XsweepReply *ebpf.Program
+}
+
+// load puts one of the programs of spec into the kernel, with its maps.
+func (o *replyObjects) load(spec *ebpf.CollectionSpec, program string) error {
+	for name := range spec.Programs {
+		if name != program {
+			delete(spec.Programs, name) // it may need a later kernel
+		}
+	}
+	collection, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return err
+	}
+	if err := collection.Assign(&o.ReplyMaps); err != nil {
+		collection.Close()
+		return err
+	}
+	o.XsweepReply = collection.DetachProgram(program)
+	collection.Close() // what is left of it
+	return nil
+}
+
+func (o *replyObjects) Close() error { return errors.Join(o.ReplyMaps.Close(), o.XsweepReply.Close()) }
+
 // Reply is the loaded reply filter.
 type Reply struct {
-	objects bpf.ReplyObjects
+	objects replyObjects
 	inner   []*ebpf.Map
 	rings   []*ringbuf.Reader
 	link    link.Link
@@ -181,7 +224,11 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 	}
 
 	r := &Reply{}
-	if err := spec.LoadAndAssign(&r.objects, nil); err != nil {
+	program := bpf.ReplyProgXsweepReply
+	if c.Pieces {
+		program = bpf.ReplyProgXsweepReplyFrags
+	}
+	if err := r.objects.load(spec, program); err != nil {
 		return nil, loadError("reply filter", err)
 	}
 	if err := r.fill(seen, cpus, rings.InnerMap); err != nil {

@@ -123,7 +123,8 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 		return nil, errors.New("needs an IPv4 source, a CPU and a kind of probe")
 	}
 	var shapes [numKinds + 1]bpf.TransmitProbeShape
-	var kinds uint32
+	var kinds, patternLen uint32
+	var pattern [4096]byte // PATTERN_MAX of bpf/include/transmit_abi.h
 	for _, s := range c.Shapes {
 		kind, ok := requestKinds[s.Request]
 		if !ok || len(s.Frame) < dataStart {
@@ -131,6 +132,9 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 		}
 		kinds |= 1 << kind
 		shapes[kind] = s.abi()
+		if first := dataStart + 4*len(shapes[kind].Data); kind == echoKind && len(s.Frame) > first {
+			patternLen = uint32(copy(pattern[:], s.Frame[first:]))
+		}
 	}
 	spec, err := bpf.LoadTransmit()
 	if err != nil {
@@ -146,16 +150,18 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 	}
 	spec.Maps[bpf.TransmitMapRings].MaxEntries = uint32(last + 1)
 	for name, value := range map[string]any{
-		bpf.TransmitVarKey:      c.Key,
-		bpf.TransmitVarDevice:   int32(c.Device),
-		bpf.TransmitVarNetns:    namespace,
-		bpf.TransmitVarSource:   c.Source.As4(),
-		bpf.TransmitVarKinds:    kinds,
-		bpf.TransmitVarShapes:   shapes,
-		bpf.TransmitVarTagged:   c.Tagged,
-		bpf.TransmitVarLength:   uint32(c.FrameLen()),
-		bpf.TransmitVarUtOffset: uint64(c.UTOffset),
-		bpf.TransmitVarTraced:   traced,
+		bpf.TransmitVarKey:           c.Key,
+		bpf.TransmitVarDevice:        int32(c.Device),
+		bpf.TransmitVarNetns:         namespace,
+		bpf.TransmitVarSource:        c.Source.As4(),
+		bpf.TransmitVarKinds:         kinds,
+		bpf.TransmitVarShapes:        shapes,
+		bpf.TransmitVarPatternLength: patternLen,
+		bpf.TransmitVarPattern:       pattern,
+		bpf.TransmitVarTagged:        c.Tagged,
+		bpf.TransmitVarLength:        uint32(c.FrameLen()),
+		bpf.TransmitVarUtOffset:      uint64(c.UTOffset),
+		bpf.TransmitVarTraced:        traced,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)

@@ -25,13 +25,29 @@ import (
 // the frame looked before: whoever had its memory last may have changed it.
 func TestTransmitBuildsWhatGoBuilds(t *testing.T) {
 	labtest.Kernel(t)
+	every := []probe.Kind{probe.Echo, probe.Timestamp, probe.Mask}
+	for name, c := range map[string]probe.TemplateConfig{
+		"echo":               {DataLen: probe.PayloadLen},
+		"echo, no data":      {},
+		"echo, no tag":       {DataLen: probe.PayloadLen - 1},
+		"echo, one byte":     {DataLen: 1, Pattern: []byte{7}},
+		"echo, odd and long": {DataLen: 1471, TOS: 0xb8, DontFragment: true},
+		"echo, a pattern":    {DataLen: 56, Pattern: []byte{0xde, 0xad, 0xbe, 0xef, 0x01}},
+		"timestamp":          {Kinds: every[1:2]},
+		"mask":               {Kinds: every[2:], TOS: 4},
+		"every kind":         {Kinds: every, DataLen: 100},
+		"every, short echo":  {Kinds: every, DataLen: 3, DontFragment: true},
+	} {
+		t.Run(name, func(t *testing.T) { testBuild(t, c) })
+	}
+}
+
+func testBuild(t *testing.T, c probe.TemplateConfig) {
 	r := testrand.New(t)
-	key := [16]byte{9, 8, 7}
-	source := netip.MustParseAddr("198.18.0.1")
-	template, err := probe.NewTemplate(probe.TemplateConfig{
-		Key: key, Source: source, DataLen: probe.PayloadLen,
-		SourceMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, NextHop: net.HardwareAddr{2, 0, 0, 0, 0, 2},
-	})
+	c.Key, c.Source = [16]byte{9, 8, 7}, netip.MustParseAddr("198.18.0.1")
+	c.SourceMAC, c.NextHop = net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{2, 0, 0, 0, 0, 2}
+	c.UTOffset = int64(r.Uint64N(1 << 61))
+	template, err := probe.NewTemplate(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,62 +56,72 @@ func TestTransmitBuildsWhatGoBuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: key, Device: 1, Source: source, Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(), CPUs: cpus,
+		Key: c.Key, Device: 1, Source: c.Source, Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(),
+		UTOffset: template.UTOffset(), CPUs: cpus,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer kernel.Close()
-	runtime.LockOSThread() // and not unlocked: the thread stays pinned
-	var one unix.CPUSet
-	one.Set(cpus[0])
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		t.Fatal(err)
-	}
+	pinTo(t, cpus[0])
 	ring := kernel.Ring(cpus[0])
 	run := func(frame []byte) (uint32, []byte) {
 		t.Helper()
-		out := make([]byte, len(frame))
-		action, err := kernel.Program().Run(&ebpf.RunOptions{Data: frame, DataOut: out})
+		options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
+		action, err := kernel.Program().Run(&options)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return action, out
+		return action, options.DataOut
 	}
 	const (
 		drop     = 1
 		redirect = 4
 		sentAt   = 14 + 20 + 8
 	)
-	frame := make([]byte, template.Len(probe.Echo))
+	frame := make([]byte, kernel.FrameLen())
 	if action, _ := run(frame); action != drop {
 		t.Errorf("with an empty ring: action %d, want %d", action, drop)
 	}
-	want := make([]byte, template.Len(probe.Echo))
-	// More than fit into the ring, so that it wraps.
-	for n := range uint64(loader.ProbeRingSize + 100) {
+	for n := range uint64(3000) {
+		if n == 100 { // from here on the ring wraps
+			ring.Produced, ring.Consumed = uint64(loader.ProbeRingSize)-50, uint64(loader.ProbeRingSize)-50
+		}
 		p := probe.Probe{
 			Index: r.Uint64N(probe.MaxIndex + 1), Target: r.Uint32(), Attempt: uint8(1 + r.IntN(63)), HopLimit: uint8(1 + r.IntN(255)),
+			Kind: template.Kinds()[r.IntN(len(template.Kinds()))],
 		}
-		slot := &ring.Probes[n%uint64(loader.ProbeRingSize)]
+		slot := &ring.Probes[ring.Produced%uint64(loader.ProbeRingSize)]
 		slot.IndexAttempt = probe.IndexAttempt(p.Index, p.Attempt)
 		slot.Target = bits.ReverseBytes32(p.Target)
-		slot.HopLimit = p.HopLimit
-		ring.Produced = n + 1
+		slot.HopLimit, slot.Kind = p.HopLimit, uint8(p.Kind)
+		ring.Produced++
 		for i := range frame {
 			frame[i] = byte(r.Uint32())
 		}
 		action, got := run(frame)
-		template.Init(want, probe.Echo)
-		template.Address(want, p)
-		template.Stamp(want, probe.Echo, binary.LittleEndian.Uint64(got[sentAt:]))
-		if action != redirect || !bytes.Equal(got, want) || ring.Consumed != n+1 {
-			t.Fatalf("probe %d, %+v: action %d, %d consumed\n% x, want\n% x", n, p, action, ring.Consumed, got, want)
+		want := template.Frame(p, ring.NowNs)
+		if p.Kind == probe.Echo && template.Tagged() && binary.LittleEndian.Uint64(got[sentAt:]) != ring.NowNs {
+			t.Fatalf("probe %d: another send time than the ring's", n)
+		}
+		if action != redirect || !bytes.Equal(got, want) || ring.Consumed != ring.Produced {
+			t.Fatalf("probe %d, %+v: action %d, %d of %d consumed\n% x, want\n% x", n, p, action, ring.Consumed, ring.Produced, got, want)
 		}
 	}
 	ring.Produced++
 	ring.Stopped = 1
 	if action, _ := run(frame); action != drop || ring.Consumed == ring.Produced {
 		t.Errorf("when stopped: action %d, want %d", action, drop)
+	}
+}
+
+// pinTo keeps the test's thread on a CPU, and does not unlock it: it stays there.
+func pinTo(t *testing.T, cpu int) {
+	t.Helper()
+	runtime.LockOSThread()
+	var one unix.CPUSet
+	one.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatal(err)
 	}
 }

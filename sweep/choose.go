@@ -153,6 +153,9 @@ func (r *run) loadTransmitter(device *loader.Device, key [16]byte, template *pro
 	if err := device.TakesFrames(); err != nil {
 		return err
 	}
+	if err := loader.CheckLiveFrame(template.MaxLen()); err != nil {
+		return err
+	}
 	cpus, err := loader.UsableCPUs()
 	if err != nil {
 		return err

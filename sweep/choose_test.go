@@ -124,7 +124,10 @@ func TestChoice(t *testing.T) {
 
 // Where the device takes no frames from programs, that is known before.
 func TestChoiceWithoutSupport(t *testing.T) {
-	startLab(t, lab.Config{Responder: lab.Kernel}) // no program at lab1
+	l := startLab(t, lab.Config{Responder: lab.Kernel}) // no program at lab1
+	if err := l.AtResponder(func() error { return lab.SetGRO(lab.ResponderDevice, false) }); err != nil {
+		t.Fatal(err)
+	}
 	targets := named(t, "198.19.0.0/17", "198.19.128.0/18", "198.19.192.0/19")
 	s, _ := runSweep(t, Config{Targets: targets, Rate: 150_000, Probes: 4, ProbeInterval: -1})
 	if c := s.Transmitter; c.Used != TxPacket || !strings.Contains(c.Why, "xdp cannot be used: lab0 takes no frames") {

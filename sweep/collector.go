@@ -3,7 +3,9 @@
 package sweep
 
 import (
+	"encoding/binary"
 	"errors"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -33,11 +35,16 @@ type collector struct {
 	full  func()
 	fail  func(error) // called with the sink's first error
 
+	// target is set where records name the index of their target: with many
+	// answers to a probe.
+	target func(index uint64) netip.Addr
+
 	mu         sync.Mutex // guards the sink and what follows
 	sink       sink.Sink
 	emitted    uint64
 	failed     bool
-	extensions map[string]uint64 // that could not be read, by what was wrong
+	extensions map[string]uint64   // that could not be read, by what was wrong
+	answered   map[netip.Addr]bool // targets, with many answers to a probe
 
 	lost    atomic.Uint64 // records that could not be read
 	readers sync.WaitGroup
@@ -148,6 +155,21 @@ func (c *collector) countExtension(err error) bool {
 	return true
 }
 
+// name gives replies their targets, for which they have indexes.
+func (c *collector) name(batch []reply.Record) {
+	if c.answered == nil {
+		c.answered = map[netip.Addr]bool{}
+	}
+	for i := range batch {
+		if batch[i].Kind.IsError() {
+			continue // charged by what it quotes
+		}
+		index := batch[i].Addr.As4()
+		batch[i].Addr = c.target(uint64(binary.BigEndian.Uint32(index[:])))
+		c.answered[batch[i].Addr] = true
+	}
+}
+
 // emit hands a batch to the sink and gives its memory back.
 func (c *collector) emit(batch []reply.Record) []reply.Record {
 	if len(batch) == 0 {
@@ -155,6 +177,9 @@ func (c *collector) emit(batch []reply.Record) []reply.Record {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.target != nil {
+		c.name(batch)
+	}
 	c.emitted += uint64(len(batch))
 	if err := c.sink.Write(batch); err != nil && !c.failed {
 		c.failed = true

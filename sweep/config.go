@@ -209,6 +209,21 @@ func (c Config) packetLen() int {
 	return longest
 }
 
+// checkMany says what keeps many answers to one probe from being told apart.
+func (c Config) checkMany() error {
+	switch {
+	case !c.Many:
+		return nil
+	case len(c.Kinds) != 1 || c.Kinds[0] != probe.Echo:
+		return errors.New("many answers to one probe: only those to echo requests tell whom it was for: use --probe echo")
+	case c.Size < probe.PayloadLen:
+		return fmt.Errorf("many answers to one probe: they tell whom it was for only with at least %d bytes of data: use a larger --size", probe.PayloadLen)
+	case c.Replies == ErrorReplies:
+		return errors.New("many answers to one probe are no errors: use --replies positive or all")
+	}
+	return nil
+}
+
 // passes is how many probes each target gets.
 func (c Config) passes() int { return c.Probes * len(c.Kinds) }
 

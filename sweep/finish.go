@@ -177,6 +177,13 @@ func (r *run) countKinds(s *Summary) error {
 }
 
 func (r *run) countRecords(s *Summary) {
+	if r.config.Many {
+		// One target can have answered many times, and errors came for some.
+		t := &s.Targets
+		t.Answered, t.Both = uint64(len(r.collector.answered)), 0
+		t.ErrorsOnly = min(t.ErrorsOnly, t.Swept-t.Answered)
+		t.Silent = t.Swept - t.Answered - t.ErrorsOnly
+	}
 	s.Records.Offered = s.offered()
 	for what, n := range r.collector.extensions {
 		s.Packets.Extensions[what] = n

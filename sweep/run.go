@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,6 +110,13 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	if err != nil {
 		return err
 	}
+	if n := r.route.Many; n > 0 && !r.config.Many {
+		r.config.Many, r.plan.config.Many = true, true
+		r.config.Notice(fmt.Sprintf("%d of the targets stand for many hosts: answers are taken from any address (--many)", n))
+	}
+	if err := r.config.checkMany(); err != nil {
+		return err
+	}
 	for _, note := range r.route.Notes {
 		r.config.Notice(note)
 	}
@@ -143,6 +151,9 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		clock: r.clock, sink: out,
 		limit: r.config.MaxResults, full: r.enough,
 		fail: r.fail,
+	}
+	if r.config.Many {
+		r.collector.target = func(index uint64) netip.Addr { return r.plan.order.At(index).Netip() }
 	}
 	r.collector.start(r.filter.Rings(), r.config.Rate)
 	if r.before, err = route.ReadCounters(r.route.Interface.Index); err != nil {
@@ -186,7 +197,13 @@ func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template
 		c.Probes = append(c.Probes, loader.ProbeShape{Request: k.Type(), MessageLen: template.MessageLen(k)})
 	}
 	var err error
+	longest := r.config.packetLen() - probe.HeaderLen + 8 // of ICMP messages
+	c.Pieces = device.MTU > loader.MaxOnePieceMTU || longest > loader.MaxMessageLen
 	r.filter, err = loader.LoadReply(c)
+	if c.Pieces && longest <= loader.MaxMessageLen && errors.Is(err, loader.ErrKernel) {
+		c.Pieces = false // an old kernel; generic mode may serve
+		r.filter, err = loader.LoadReply(c)
+	}
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
-	"unsafe"
 
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
@@ -63,32 +62,11 @@ func detach(device netlink.Link) error {
 	return errors.Join(fmt.Errorf("no link of program %d", xdp.ProgId), links.Err())
 }
 
-// groOff turns generic receive offload of a device off. A veth device polls its
-// ring, and so takes frames from programs, only with that or a program of its own.
-func groOff(device netlink.Link) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	const setGRO = 0x2c // ETHTOOL_SGRO of linux/ethtool.h
-	request := struct {
-		name [unix.IFNAMSIZ]byte
-		data *struct{ command, value uint32 }
-		_    [16]byte
-	}{data: &struct{ command, value uint32 }{setGRO, 0}}
-	copy(request.name[:], device.Attrs().Name)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
-		return errno
-	}
-	return nil
-}
-
 // A device that takes no frames from programs is refused before anything is
 // sent, with words that say what would help.
 func TestXDPDeviceTakesNoFrames(t *testing.T) {
 	l := startLab(t, lab.Config{Responder: lab.Kernel})
-	if err := l.AtResponder(func() error { return withLink(lab.ResponderDevice, groOff) }); err != nil {
+	if err := l.AtResponder(func() error { return lab.SetGRO(lab.ResponderDevice, false) }); err != nil {
 		t.Fatal(err)
 	}
 	before := txFrames(t)
@@ -119,7 +97,7 @@ func TestXDPPeerDetached(t *testing.T) {
 			c := brief(Config{Targets: named(t, "240.17.0.0/16"), Rate: 100_000, Tx: TxXDP, Threads: threads, Monitor: new(Monitor)})
 			done := once(c.Monitor, 500, func() error {
 				return l.AtResponder(func() error {
-					return errors.Join(withLink(lab.ResponderDevice, groOff), withLink(lab.ResponderDevice, detach))
+					return errors.Join(lab.SetGRO(lab.ResponderDevice, false), withLink(lab.ResponderDevice, detach))
 				})
 			})
 			var kept keeper

@@ -16,6 +16,7 @@
 #ifndef XSWEEP_CHECKSUM_H
 #define XSWEEP_CHECKSUM_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 #include <bpf/bpf_helpers.h>
 
@@ -100,6 +101,46 @@ static __always_inline int checksum_bytes(void *base, __u32 offset, void *data_e
 	}
 	*sum += total;
 	return 1;
+}
+
+/* The same for a message of any length that may lie in several pieces, at offset
+ * of the packet: the way there is longer, and needs Linux 5.18. */
+#define CHECKSUM_PIECE 64 /* the stack has no room for more */
+
+struct checksum_walk {
+	struct xdp_md *ctx;
+	__u32 offset, left;
+	__u64 sum;
+	int failed;
+};
+
+static long checksum_piece(__u32 number __attribute__((unused)), struct checksum_walk *walk)
+{
+	__u64 words[CHECKSUM_PIECE / 8] = {};
+	__u32 n = walk->left;
+
+	if (!n)
+		return 1;
+	if (n > CHECKSUM_PIECE)
+		n = CHECKSUM_PIECE;
+	if (bpf_xdp_load_bytes(walk->ctx, walk->offset, words, n)) {
+		walk->failed = 1;
+		return 1;
+	}
+	for (int i = 0; i < CHECKSUM_PIECE / 8; i++)
+		walk->sum += (words[i] & 0xffffffff) + (words[i] >> 32);
+	walk->offset += n;
+	walk->left -= n;
+	return 0;
+}
+
+static __always_inline int checksum_pieces(struct xdp_md *ctx, __u32 offset, __u32 length, __u64 *sum)
+{
+	struct checksum_walk walk = { .ctx = ctx, .offset = offset, .left = length };
+
+	bpf_loop(65536 / CHECKSUM_PIECE, checksum_piece, &walk, 0);
+	*sum += walk.sum;
+	return !walk.failed;
 }
 
 /* Adds words 32-bit words at p to *sum, at most ten: the options of an IP

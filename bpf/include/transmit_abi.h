@@ -25,6 +25,10 @@ struct probe_descriptor {
 /* What is in the payload of an echo request, and as much of its data. */
 #define PAYLOAD_WORDS 5
 
+/* What an echo request can have behind the payload, in bytes: no live frame is
+ * as long. */
+#define PATTERN_MAX 4096
+
 /* What all probes of a kind share. */
 struct probe_shape {
 	__u64 ip_sum, icmp_sum; /* sums of the words */

@@ -141,6 +141,21 @@ func TestDeviceIsDown(t *testing.T) {
 	}
 }
 
+// A device that takes no frames from programs is bad input where they are to
+// send.
+func TestDeviceTakesNoFrames(t *testing.T) {
+	l := placeLab(t, lab.Config{Responder: lab.Kernel})
+	if err := l.AtResponder(func() error { return lab.SetGRO(lab.ResponderDevice, false) }); err != nil {
+		t.Fatal(err)
+	}
+	r := whole(t, command(t, "sweep", "--tx", "xdp", "198.18.2.0/24"))
+	const want = "xsweep: transmitter xdp: lab0 takes no frames from XDP programs"
+	if r.status != 2 || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 ||
+		!strings.HasPrefix(r.stderr, want) || !strings.HasSuffix(r.stderr, ": use --tx packet\n") {
+		t.Errorf("status %d, output %q, stderr %q, want 2 and %s...", r.status, r.stdout, r.stderr, want)
+	}
+}
+
 // The whole of a /16 of loopback addresses answers.
 func TestLoopback(t *testing.T) {
 	labtest.Kernel(t)

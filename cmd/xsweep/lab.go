@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +20,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"xsweep/internal/lab"
+	"xsweep/sweep/probe"
+	"xsweep/sweep/reply"
+	"xsweep/sweep/sink"
 	"xsweep/sweep/target"
 )
 
@@ -29,29 +34,66 @@ with the command's exit status, and takes everything that the command started
 with it.
 
 Responders:
-  simnet   answers ICMP echo for any IPv4 address that has a live host. Which
-           hosts live, their TTLs and their losses follow from --seed.
-  kernel   Linux answers for all of 198.18.0.0/15.
+  simnet   plays a host for any IPv4 address that has a live one, and routers
+            before it. Which hosts live, how they behave, their TTLs and their
+            losses follow from --seed.
+  kernel   Linux answers for all of 198.18.0.0/15. With --hops N it does so
+           behind N Linux routers, 198.19.255.1 to 198.19.255.N. The last one has
+           other routes for some prefixes:
+             198.19.64.0/24  unreachable: host unreachable
+             198.19.65.0/24  prohibited: administratively prohibited
+             198.19.66.0/24  a blackhole: silence
+             198.19.67.0/24  an MTU of 1280 bytes: fragmentation needed
+             198.19.68.0/24  none at all: network unreachable
 
---truth prints the addresses that a sweep inside such a lab must find and runs
-nothing; it needs no privilege. It takes what sweep takes as a target. With
---loss it depends on how many probes each address gets: say so with --probes.`
+Hosts answer echo, timestamp and address mask requests, unless --behaviour says
+otherwise: names with weights, such as host=50,silent=20,unreachable, where all
+stands for every behaviour that is not named:
+  host                    answers every kind
+  echo, timestamp, mask   answers this kind alone
+  silent                  answers nothing
+  unreachable             a router says that it cannot be reached
+  redirect                a router redirects its first probe; then as host
+  source-quench           a router finds the first probe too much; then as host
+  parameter-problem       a router finds fault with every probe
+  mtu                     probes with --df that are too big do not reach it
+  broken                  its answers, or errors about it, have a flaw
+
+--truth prints the addresses that a sweep inside such a lab must find, with
+--format csv or jsonl the records that it must write, and runs nothing; it needs
+no privilege. It takes what sweep takes as a target. What comes back depends on
+the sweep: --probe, --probes, --ttl, --size, --df, --replies, --all, --format and
+--fields mean what they do there.`
 
 const labExamples = `  xsweep lab -- xsweep sweep 198.18.0.0/16
   xsweep lab --responder kernel -- ping -c 3 198.18.77.77
+  xsweep lab --responder kernel --hops 3 -- ping -c 1 -t 2 198.18.77.77
   xsweep lab --live 0.1 --seed 7 -- xsweep sweep --rate 300k 240.0.0.0/12
   xsweep lab --live 0.1 --seed 7 --truth 240.0.0.0/12
+  xsweep lab --behaviour all --truth 198.18.0.0/16 --replies all --format csv
   xsweep lab -- bash                       a shell inside`
 
 // labFlags are the flags of the lab command as they are typed.
 type labFlags struct {
 	responder             string
 	live, loss, duplicate float64
+	behaviour             string
 	seed                  uint64
-	queues                int
-	truth                 string
-	probes                int
+	queues, mtu, hops     int
+	truth                 truthFlags
 }
+
+// truthFlags say what --truth prints: the targets, and the sweep that they get.
+type truthFlags struct {
+	targets        string
+	kinds, replies string
+	ttl            int
+	format, fields string
+	sweep          lab.Sweep
+}
+
+// sweepFlagNames are those that say what sweep to print the truth of.
+var sweepFlagNames = []string{"probes", "probe", "ttl", "size", "df", "replies", "all", "format", "fields"}
 
 func newLabCommand(env *environment) *cobra.Command {
 	var f labFlags
@@ -66,10 +108,14 @@ func newLabCommand(env *environment) *cobra.Command {
 				return usageError(err)
 			}
 			switch {
-			case f.truth != "" && len(argv) > 0:
+			case f.truth.targets != "" && len(argv) > 0:
 				return usageError(errors.New("--truth runs nothing: leave it or the command out"))
-			case f.truth != "":
-				return printTruth(c.Context(), env.stdout, config, f.truth, f.probes)
+			case f.truth.targets != "":
+				output, err := f.truth.complete(c.Flags().Changed)
+				if err != nil {
+					return usageError(err)
+				}
+				return printTruth(c.Context(), env.stdout, config, f.truth, output)
 			case len(argv) == 0:
 				return usageError(errors.New("no command to run in the lab: write it behind --, as in `xsweep lab -- xsweep sweep 198.18.0.0/16`"))
 			}
@@ -82,10 +128,23 @@ func newLabCommand(env *environment) *cobra.Command {
 	flags.Float64Var(&f.live, "live", 1, "fraction of the addresses that have a live host (simnet)")
 	flags.Float64Var(&f.loss, "loss", 0, "fraction of the probes to live hosts that get lost (simnet)")
 	flags.Float64Var(&f.duplicate, "duplicate", 0, "fraction of the hosts that answer each probe twice (simnet)")
+	flags.StringVar(&f.behaviour, "behaviour", "host", "`SPEC` of how live hosts behave (simnet)")
 	flags.Uint64Var(&f.seed, "seed", 0, "decides which hosts live and which probes get lost (simnet)")
 	flags.IntVar(&f.queues, "queues", 0, "receive and transmit queues of lab0 (default: one a CPU)")
-	flags.StringVar(&f.truth, "truth", "", "print which addresses of this `TARGET` will answer, and run nothing")
-	flags.IntVar(&f.probes, "probes", 1, "probes that each address gets (with --truth)")
+	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet that the links take, in `bytes`")
+	flags.IntVar(&f.hops, "hops", 0, "`number` of routers between lab0 and the responder (kernel)")
+	t := &f.truth
+	t.sweep = lab.DefaultSweep()
+	flags.StringVar(&t.targets, "truth", "", "print what of this `TARGET` will answer, and run nothing")
+	flags.IntVar(&t.sweep.Probes, "probes", t.sweep.Probes, "probes of each kind that each address gets (with --truth; so all below)")
+	flags.StringVar(&t.kinds, "probe", probe.Echo.String(), "`KINDS` of probes: echo, timestamp and mask, in their order")
+	flags.IntVar(&t.ttl, "ttl", int(t.sweep.HopLimit), "TTL of probes")
+	flags.IntVar(&t.sweep.Size, "size", t.sweep.Size, "bytes of ICMP data of echo requests")
+	flags.BoolVar(&t.sweep.DF, "df", false, "probes must not be fragmented")
+	flags.StringVar(&t.replies, "replies", lab.PositiveReplies.String(), "what is printed: positive, errors or all")
+	flags.BoolVar(&t.sweep.All, "all", false, "print every reply, not only the first of each target")
+	flags.StringVar(&t.format, "format", sink.Text.String(), "text, csv or jsonl")
+	flags.StringVar(&t.fields, "fields", "", "columns to print")
 	return c
 }
 
@@ -95,27 +154,34 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 	if err != nil || responder == lab.Sink {
 		return lab.Config{}, fmt.Errorf("--responder %q: must be simnet or kernel", f.responder)
 	}
-	config := lab.Config{Responder: responder, Seed: f.seed, Queues: f.queues}
+	config := lab.Config{Responder: responder, Seed: f.seed, Queues: f.queues, MTU: f.mtu, Hops: f.hops}
 	if responder == lab.Simnet {
 		config.Live, config.Loss, config.Duplicate = f.live, f.loss, f.duplicate
+		if config.Behaviours, err = lab.ParseWeights(f.behaviour); err != nil {
+			return lab.Config{}, fmt.Errorf("--%w", err)
+		}
 	} else {
-		for _, flag := range []string{"live", "loss", "duplicate"} {
+		for _, flag := range []string{"live", "loss", "duplicate", "behaviour"} {
 			if changed(flag) {
 				return lab.Config{}, fmt.Errorf("--%s: the kernel answers for every address, always and once: use --responder simnet", flag)
 			}
 		}
 	}
+	if f.mtu == 0 { // which would stand for the default
+		return lab.Config{}, errors.New("--mtu 0: must be at least 1280")
+	}
 	if err := config.Validate(); err != nil {
 		return lab.Config{}, fmt.Errorf("--%w", err) // it begins with the name of the field, which is the flag's
 	}
-	if f.probes < 1 {
-		return lab.Config{}, fmt.Errorf("--probes %d: must be at least 1", f.probes)
-	}
-	if changed("probes") && f.truth == "" {
-		return lab.Config{}, errors.New("--probes: only with --truth; a command chooses its own number of probes")
-	}
-	if changed("truth") && f.truth == "" {
+	if changed("truth") && f.truth.targets == "" {
 		return lab.Config{}, errors.New("--truth: empty: name an address, a prefix or a range")
+	}
+	if f.truth.targets == "" {
+		for _, flag := range sweepFlagNames {
+			if changed(flag) {
+				return lab.Config{}, fmt.Errorf("--%s: only with --truth; a command chooses what it sends and writes itself", flag)
+			}
+		}
 	}
 	return config, nil
 }
@@ -153,21 +219,89 @@ func runInLab(ctx context.Context, env *environment, config lab.Config, argv []s
 	return err
 }
 
-// printTruth prints the addresses of text that answer, one a line.
-func printTruth(ctx context.Context, w io.Writer, config lab.Config, text string, probes int) error {
-	targets, err := target.Parse(ctx, net.DefaultResolver, text)
+// complete checks the flags, fills in the sweep and says how its records are
+// printed.
+func (f *truthFlags) complete(changed func(flag string) bool) (output sink.Config, err error) {
+	s := &f.sweep
+	if s.Kinds, err = probe.ParseKinds(f.kinds); err != nil {
+		return output, fmt.Errorf("--%w", err)
+	}
+	if f.ttl < 1 || f.ttl > math.MaxUint8 {
+		return output, fmt.Errorf("--ttl %d: must be 1 to %d", f.ttl, math.MaxUint8)
+	}
+	s.HopLimit = uint8(f.ttl)
+	if s.Replies, err = lab.ParseReplies(f.replies); err != nil {
+		return output, fmt.Errorf("--%w", err)
+	}
+	if changed("size") && !slices.Contains(s.Kinds, probe.Echo) {
+		return output, fmt.Errorf("--size %d: only echo requests have a size", s.Size)
+	}
+	if err := s.Validate(); err != nil {
+		return output, fmt.Errorf("--%w", err) // it begins with the name of the flag
+	}
+	if output.Format, err = sink.ParseFormat(f.format); err != nil {
+		return output, fmt.Errorf("--format: %w", err)
+	}
+	if f.fields != "" {
+		if output.Fields, err = sink.ParseFields(f.fields); err != nil {
+			return output, fmt.Errorf("--fields: %w", err)
+		}
+	} else if output.Format == sink.Text {
+		output.Fields = []sink.Field{sink.Addr}
+	} else {
+		output.Fields = slices.DeleteFunc(sink.AllFields(), undetermined)
+	}
+	if i := slices.IndexFunc(output.Fields, undetermined); i >= 0 {
+		return output, fmt.Errorf("--fields: field %q: nobody can know it beforehand: leave it out", output.Fields[i])
+	}
+	return output, nil
+}
+
+// undetermined says that a field is no part of the truth.
+func undetermined(f sink.Field) bool {
+	return f == sink.Time || f == sink.RTT || f == sink.ClockOffset
+}
+
+// printTruth prints what a sweep of the targets must write.
+func printTruth(ctx context.Context, w io.Writer, config lab.Config, f truthFlags, output sink.Config) error {
+	targets, err := target.Parse(ctx, net.DefaultResolver, f.targets)
 	if err != nil {
 		return usageError(fmt.Errorf("--truth: %w", err))
 	}
 	set := target.Select(targets, target.Set{}).Set
-	err = writeAddrs(w, config.Truth(set, probes))
+	s := f.sweep
+	if output.Format == sink.Text && slices.Equal(output.Fields, []sink.Field{sink.Addr}) &&
+		s.Replies == lab.PositiveReplies && !s.All {
+		err = writeAddrs(w, config.Answering(set, s)) // a record a target; this is the quick way
+	} else {
+		err = writeRecords(sink.NewWriter(w, output), config.Records(set, s))
+	}
 	if errors.Is(err, syscall.EPIPE) {
 		return nil // whoever read has enough
 	}
 	if err != nil {
-		return fmt.Errorf("print the truth of %s: %w", strings.TrimSpace(text), err)
+		return fmt.Errorf("print the truth of %s: %w", strings.TrimSpace(f.targets), err)
 	}
 	return nil
+}
+
+// recordsBatch is the number of records that writeRecords writes at a time.
+const recordsBatch = 512
+
+func writeRecords(w *sink.Writer, records iter.Seq[reply.Record]) error {
+	batch := make([]reply.Record, 0, recordsBatch)
+	for r := range records {
+		if batch = append(batch, r); len(batch) == cap(batch) {
+			if err := w.Write(batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	if err := w.Write(batch); err != nil {
+		return err
+	}
+	return w.Close()
 }
 
 // addrsBuffer is the number of bytes that writeAddrs writes at a time.

@@ -25,8 +25,9 @@ func printSummary(w io.Writer, s *sweep.Summary) {
 	if s.Interrupted {
 		how = "swept until interrupted"
 	}
-	fmt.Fprintf(w, "%d targets %s in %v: %d answered (%.2f%%), %d silent\n",
-		t.Swept, how, s.Ended.Sub(s.Started).Round(100*time.Millisecond), t.Answered, share, t.Silent)
+	fmt.Fprintf(w, "%d targets %s in %v: %d answered (%.2f%%), %s\n",
+		t.Swept, how, s.Ended.Sub(s.Started).Round(100*time.Millisecond), t.Answered, share,
+		strings.Join(append(appendCount(nil, t.ErrorsOnly, "only errors"), fmt.Sprintf("%d silent", t.Silent)), ", "))
 	left := counts(t.Skipped)
 	left = appendCount(left, t.Excluded, "excluded")
 	left = appendCount(left, t.Special, "special-purpose")
@@ -50,6 +51,19 @@ func printSummary(w io.Writer, s *sweep.Summary) {
 	sent = appendCount(sent, s.Rate.Stalls, "stalls")
 	line(w, "probes", sent)
 	line(w, "replies", append([]string{fmt.Sprintf("%d packets judged", s.Packets.Judged)}, counts(s.Packets.Verdicts)...))
+	if len(s.Kinds) > 1 || len(s.Kinds) == 1 && s.Kinds["echo-reply"] == nil {
+		var kinds []string
+		for _, kind := range slices.Sorted(maps.Keys(s.Kinds)) {
+			for _, code := range slices.Sorted(maps.Keys(s.Kinds[kind])) {
+				name := kind
+				if code != "0" || len(s.Kinds[kind]) > 1 {
+					name += " code " + code
+				}
+				kinds = append(kinds, fmt.Sprintf("%d %s", s.Kinds[kind][code], name))
+			}
+		}
+		line(w, "kinds", kinds)
+	}
 	if s.RTT.Count > 0 {
 		line(w, "rtt", []string{
 			"min " + rtt(s.RTT.Min), "p50 " + rtt(s.RTT.P50), "p90 " + rtt(s.RTT.P90), "p99 " + rtt(s.RTT.P99), "max " + rtt(s.RTT.Max),

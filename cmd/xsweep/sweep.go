@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -24,12 +25,14 @@ import (
 	"xsweep/loader"
 	"xsweep/sweep"
 	"xsweep/sweep/pace"
+	"xsweep/sweep/probe"
 	"xsweep/sweep/sink"
 	"xsweep/sweep/target"
 )
 
 const sweepHelp = `Probe every address of the targets once, in scattered order, and print those
-that answer, one a line.
+that answer, one a line. With --replies errors or all, print too whose probes
+somebody on the way sent back an error for, and who that was.
 
 Targets are addresses, prefixes (192.0.2.0/24), ranges (192.0.2.1-192.0.2.9,
 192.0.2.1-9) and host names, as arguments or in files (-f; # starts a comment).
@@ -43,6 +46,7 @@ Exit status: 0 done; 1 failed while running, or something was lost; 2 bad usage
 or input, nothing was sent; 130 interrupted.`
 
 const sweepExamples = `  xsweep sweep 192.0.2.0/24
+  xsweep sweep --probe echo,timestamp --replies all --format csv 192.0.2.0/24
   xsweep sweep --rate 100k -f targets.txt --exclude-file no.txt -o live.csv
   xsweep sweep --probes 3 --format jsonl --summary run.json 198.51.100.0/24
   xsweep sweep --dry-run --shard 3/16 --seed 42 0.0.0.0/0
@@ -55,6 +59,9 @@ type sweepFlags struct {
 	files, excludes, excludeFiles []string
 	seed                          string
 	shard, tx, xdp                string
+	probe, replies                string
+	ttl, size, tos                int
+	dscp, pattern                 string
 	cooldown                      time.Duration
 
 	output, format, fields string
@@ -62,6 +69,8 @@ type sweepFlags struct {
 	quiet, verbose         bool
 	allowLoss              bool
 	dryRun                 bool
+
+	changed func(flag string) bool // it was given
 }
 
 func newSweepCommand(env *environment) *cobra.Command {
@@ -76,6 +85,7 @@ func newSweepCommand(env *environment) *cobra.Command {
 		},
 	}
 	f.register(c.Flags())
+	f.changed = c.Flags().Changed
 	return c
 }
 
@@ -91,6 +101,14 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	c.Probes = 1
 	flags.Var(flagValue[int]{&c.Probes, parseInt, strconv.Itoa, "count"}, "probes", "probes that each target gets")
 	flags.DurationVar(&c.ProbeInterval, "probe-interval", sweep.DefaultProbeInterval, "least time between two probes to one target")
+	flags.StringVar(&f.probe, "probe", probe.Echo.String(), "`KINDS` of probes: echo, timestamp or mask, or several with commas")
+	flags.IntVar(&f.ttl, "ttl", sweep.DefaultHopLimit, "hop limit of probes, 1 to 255")
+	flags.IntVar(&f.size, "size", sweep.DefaultSize, fmt.Sprintf("bytes of ICMP data of echo requests, up to what the device's MTU allows; below %d replies do not tell RTT and attempt", probe.PayloadLen))
+	flags.StringVar(&f.pattern, "payload-pattern", "", "fill that data with these `HEX` digits, again and again")
+	flags.IntVar(&f.tos, "tos", 0, "type of service octet of probes, 0 to 255")
+	flags.StringVar(&f.dscp, "dscp", "", "differentiated services code point of probes, by `NAME` (EF, AF41, CS6, LE) or number")
+	flags.BoolVar(&c.DontFragment, "df", false, "forbid routers to fragment probes")
+	flags.BoolVar(&c.Many, "many", false, "take answers to a probe from any address, one from each; implied for broadcast and multicast targets")
 
 	flags.Var(flagValue[pace.Rate]{&c.Rate, pace.ParseRate, pace.Rate.String, "rate"}, "rate",
 		"packets per second, such as 500, 10k, 1.5M or max")
@@ -113,7 +131,8 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.output, "output", "o", "-", "write results to `FILE`, - is standard output")
 	flags.StringVar(&f.format, "format", "", "text, csv or jsonl (default: by the file's name, else text)")
 	flags.StringVar(&f.fields, "fields", "", "columns to write, of "+strings.Join(sink.FieldNames(), ", "))
-	flags.BoolVar(&c.RecordAll, "all", false, "write every reply, not only the first of each target")
+	flags.StringVar(&f.replies, "replies", string(sweep.PositiveReplies), "what to write: positive, errors or all")
+	flags.BoolVar(&c.RecordAll, "all", false, "write every one of these, not only a target's first reply and the first of equal errors")
 	flags.StringVar(&f.summary, "summary", "", "write the summary as JSON to `FILE`, - is standard output")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no status line and no summary on standard error")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was chosen, and why")
@@ -163,6 +182,9 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 	}{
 		{"probes", c.Probes, 1, loader.MaxAttempts},
 		{"batch", c.Batch, 0, pace.Burst},
+		{"ttl", f.ttl, 1, 255},
+		{"size", f.size, 0, probe.MaxDataLen},
+		{"tos", f.tos, 0, 255},
 	} {
 		if n.value < n.min || n.value > n.max {
 			return fmt.Errorf("--%s %d: must be %d to %d", n.flag, n.value, n.min, n.max)
@@ -191,6 +213,12 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 	if c.XDP, err = loader.ParseXDPMode(f.xdp); err != nil {
 		return fmt.Errorf("--xdp: %w", err)
 	}
+	if c.Replies, err = sweep.ParseReplies(f.replies); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	if err := f.completeProbes(); err != nil {
+		return err
+	}
 	// Programs that read JSON numbers as floating point keep 53 bits of them.
 	c.Seed = rand.Uint64N(1 << 53)
 	if f.seed != "" {
@@ -209,6 +237,43 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 		return fmt.Errorf("exclude: %w", err)
 	}
 	c.Exclude = target.SetOf(excluded)
+	return nil
+}
+
+// completeProbes decides what probes look like.
+func (f *sweepFlags) completeProbes() error {
+	c := &f.config
+	var err error
+	if c.Kinds, err = probe.ParseKinds(f.probe); err != nil {
+		return fmt.Errorf("--%w", err)
+	}
+	echo := slices.Contains(c.Kinds, probe.Echo)
+	for _, flag := range []string{"size", "payload-pattern"} {
+		if f.changed(flag) && !echo {
+			return fmt.Errorf("--%s: %s requests have a fixed size: leave it out, or send echo requests too", flag, f.probe)
+		}
+	}
+	if c.Many && (!echo || len(c.Kinds) > 1) {
+		return fmt.Errorf("--many: only echo requests bring back whom they were for: use --probe echo")
+	}
+	c.HopLimit, c.TOS = uint8(f.ttl), uint8(f.tos)
+	// None, where zero would mean the default.
+	if c.Size = f.size; c.Size == 0 {
+		c.Size = -1
+	}
+	if f.dscp != "" {
+		if f.changed("tos") {
+			return errors.New("--tos and --dscp set the same octet: give one")
+		}
+		if c.TOS, err = parseDSCP(f.dscp); err != nil {
+			return fmt.Errorf("--dscp %w", err)
+		}
+	}
+	if f.changed("payload-pattern") {
+		if c.Pattern, err = hex.DecodeString(f.pattern); err != nil || len(c.Pattern) == 0 {
+			return fmt.Errorf("--payload-pattern %q: must be pairs of hexadecimal digits, such as a5 or deadbeef", f.pattern)
+		}
+	}
 	return nil
 }
 
@@ -447,6 +512,9 @@ func (f *sweepFlags) writerConfig() (sink.Config, error) {
 		if c.Format, err = sink.ParseFormat(f.format); err != nil {
 			return c, fmt.Errorf("--format: %w", err)
 		}
+	}
+	if f.config.Replies != sweep.PositiveReplies && c.Format == sink.Text {
+		c.Fields = []sink.Field{sink.Addr, sink.Kind, sink.From} // an address alone would look alive
 	}
 	if f.fields != "" {
 		if c.Fields, err = sink.ParseFields(f.fields); err != nil {

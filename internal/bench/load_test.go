@@ -28,7 +28,7 @@ func TestReplayShowsEachReplyOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.close()
-	if _, err := judgeOnce(r); err != nil {
+	if _, err := judgeOnce(r, loader.First); err != nil {
 		t.Errorf("into a fresh filter: %v", err)
 	}
 
@@ -65,7 +65,7 @@ func TestJudgeOnceWantsFirstReplies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.close()
-	if mean, err := judgeOnce(r); err == nil {
+	if mean, err := judgeOnce(r, loader.First); err == nil {
 		t.Errorf("a duplicate passed for a first reply, at %v", mean)
 	}
 }

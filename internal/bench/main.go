@@ -149,6 +149,7 @@ var groups = []struct {
 	measure func(*bench) ([]row, error)
 }{
 	{"send", (*bench).send},
+	{"kinds", (*bench).kinds},
 	{"loop", (*bench).loop},
 	{"scale", (*bench).scale},
 	{"filter", (*bench).filter},

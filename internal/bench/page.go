@@ -13,6 +13,8 @@ import (
 var sections = []struct{ group, title, text string }{
 	{"send", "Send rate to a peer that drops",
 		"The limits are the least that any program can do: frames that are ready, handed over by plain `sendmmsg(2)` or redirected as they are by a BPF program over live frames."},
+	{"kinds", "Kinds of probes",
+		"By one thread to a peer that drops, by turns with echo requests of as much data."},
 	{"loop", "The whole loop",
 		"Probes go out, the simulated network answers, the filter judges, each live host is written to a file once. The file is compared with the truth, address for address. The limits are those of above, to addresses where nobody answers."},
 	{"scale", "At scale",

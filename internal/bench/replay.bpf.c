@@ -8,9 +8,9 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-/* FRAME_BYTES of internal/bench/replies.go: a reply and its padding, in whole
- * words. */
-#define FRAME_WORDS 8
+/* frameBytes of internal/bench/replies.go: an error or a reply and its padding,
+ * in whole words. */
+#define FRAME_WORDS 12
 
 struct frame {
 	__u64 words[FRAME_WORDS];

@@ -13,9 +13,10 @@ import (
 	"xsweep/sweep/target"
 )
 
-// frameBytes is the length of a reply of the default size with padding behind
-// it: FRAME_WORDS of replay.bpf.c, in bytes.
-const frameBytes = 64
+// frameBytes is the length of an error message that quotes a whole probe of the
+// default size, or of a reply to it, with padding behind it: FRAME_WORDS of
+// replay.bpf.c, in bytes.
+const frameBytes = 96
 
 type frame [frameBytes]byte
 
@@ -36,7 +37,14 @@ const oldestReply = 200 * time.Millisecond
 
 // prepareReplies makes valid first replies from n distinct, scattered targets
 // of r, with TTLs and round trips that differ as they do in a sweep.
-func prepareReplies(r target.Range, n int) ([]frame, error) {
+func prepareReplies(r target.Range, n int) ([]frame, error) { return prepare(r, n, answer) }
+
+// prepareErrors makes as many errors for such probes, each from a router of its
+// own.
+func prepareErrors(r target.Range, n int) ([]frame, error) { return prepare(r, n, refuse) }
+
+// prepare makes frames of what answers n probes to distinct, scattered targets.
+func prepare(r target.Range, n int, answer func(reply *frame, request []byte)) ([]frame, error) {
 	template, err := newTemplate()
 	if err != nil {
 		return nil, err
@@ -66,6 +74,25 @@ func answer(reply *frame, request []byte) {
 	copy(reply[atSource:], request[atTarget:atTarget+4])
 	copy(reply[atTarget:], request[atSource:atSource+4])
 	reply[atICMP] = 0 // echo reply
+	putChecksum(reply[atIP:atICMP], atIPSum-atIP)
+	putChecksum(reply[atICMP:length], atICMPSum-atICMP)
+}
+
+// refuse makes the time exceeded (RFC 792) that a router sends for a request,
+// which it quotes whole. Its address is the target's with other upper bits.
+func refuse(reply *frame, request []byte) {
+	const atQuote = atICMP + 8
+	quote := request[atIP:]
+	copy(reply[0:], request[6:12])
+	copy(reply[6:], request[0:6])
+	copy(reply[12:], request[12:atIP])
+	copy(reply[atIP:], quote[:atICMP-atIP])
+	binary.BigEndian.PutUint16(reply[atIP+2:], uint16(atQuote-atIP+len(quote)))
+	copy(reply[atSource:], request[atTarget:atTarget+4])
+	reply[atSource] = 198
+	copy(reply[atTarget:], request[atSource:atSource+4])
+	reply[atICMP] = 11
+	length := atQuote + copy(reply[atQuote:], quote)
 	putChecksum(reply[atIP:atICMP], atIPSum-atIP)
 	putChecksum(reply[atICMP:length], atICMPSum-atICMP)
 }

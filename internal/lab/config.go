@@ -39,9 +39,9 @@ const (
 	// Simnet answers in XDP for any IPv4 address that has a live host.
 	Simnet Responder = iota
 	// Kernel is Linux's own ICMP stack, answering for all of 198.18.0.0/15
-	// with its rate limits lifted.
+	// with its rate limits lifted; with Hops, behind routers.
 	Kernel
-	// Sink counts echo requests and drops them.
+	// Sink counts requests and drops them.
 	Sink
 )
 
@@ -70,10 +70,13 @@ type Config struct {
 	// Responder is who answers.
 	Responder Responder
 
-	// Live is the probability that an address has a host that answers, Loss
+	// Live is the probability that an address has a host, Loss
 	// that a probe for such a host gets lost, and Duplicate that a host
 	// answers every probe twice; each from 0 to 1. Only Simnet takes them.
 	Live, Loss, Duplicate float64
+
+	// Behaviours are how live hosts answer. Only Simnet takes them.
+	Behaviours Weights
 
 	// Seed decides which hosts live, what they are like and which probes get
 	// lost.
@@ -83,7 +86,16 @@ type Config struct {
 	// 0 stands for the number of CPUs.
 	Queues int
 
-	// MeterRate turns the meter on: echo requests are held against this
+	// MTU is that of every link, in bytes; 0 stands for 1500. It is at least
+	// 1280, and at most 9000 with Kernel or 3500 with simnet and sink.
+	MTU int
+
+	// Hops is the number of routers between lab0 and the responder, each of
+	// them Linux in a namespace of its own; see kernel.go for what they do
+	// with which target. At most 8, and only with Kernel.
+	Hops int
+
+	// MeterRate turns the meter on: requests are held against this
 	// rate, in frames a second, as they arrive. 0 is no meter. Not for Kernel.
 	MeterRate uint64
 
@@ -112,8 +124,14 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s %v: the %s responder has no such setting: use the simnet responder", p.name, p.value, c.Responder)
 		}
 	}
+	if c.Behaviours != (Weights{}) && c.Responder != Simnet {
+		return fmt.Errorf("behaviour: the %s responder has no such setting: use the simnet responder", c.Responder)
+	}
 	if c.Queues < 0 || c.Queues > maxQueues {
 		return fmt.Errorf("queues %d: must be from 1 to %d, or 0 for one a CPU", c.Queues, maxQueues)
+	}
+	if err := c.validateNetwork(); err != nil {
+		return err
 	}
 	if c.MeterRate > maxMeterRate {
 		return fmt.Errorf("meter rate %d: must be at most %d frames a second", c.MeterRate, maxMeterRate)

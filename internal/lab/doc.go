@@ -2,16 +2,21 @@
 
 // Package lab makes a network to probe that is nobody's: two network
 // namespaces joined by a veth pair, with a whole simulated internet, Linux's
-// own ICMP stack or a sink at the far end.
+// own ICMP stack or a sink at the far end. Linux can also be the routers
+// between the two.
 //
 // # Vocabulary
 //
 //   - The sender side is where the command under test runs: device lab0,
 //     198.18.0.1/30, everything else behind the gateway 198.18.0.2.
 //   - The responder side is the other namespace: device lab1, 198.18.0.2/30.
-//   - simnet is the BPF program (bpf/simnet.bpf.c) that plays every host there
-//     is. What a host does follows from a hash of seed and address.
-//   - The truth of a set of addresses is those of it that a sweep must find.
+//   - A hop is a namespace between the two: a router (kernel.go says what
+//     routers do), or the middle of a [Chain], which the ends do not see.
+//   - simnet is the BPF program (bpf/simnet.bpf.c) that plays every host and
+//     router there is. What they do follows from a hash of seed and address;
+//     a host's behaviour is which kind of host it is. docs/lab.md tells more.
+//   - The truth of a set of addresses is those of it that a sweep must find, and
+//     the records that it must write.
 //
 // # Contracts
 //
@@ -20,7 +25,7 @@
 // be the one that the machine itself uses: [Start] refuses that.
 //
 // No ARP, IPv6 or other chatter disturbs frame counts: neighbours are
-// permanent and IPv6 is off. Both devices have GRO on, since a veth device
+// permanent and IPv6 is off. All devices have GRO on, since a veth device
 // takes redirected frames only then or with a native XDP program.
 //
 // The caller owns a [Lab] and closes it once its commands have ended. Rates

@@ -50,6 +50,9 @@ func sum(b []byte) uint16 {
 	for k := 0; k+1 < len(b); k += 2 {
 		s += uint32(binary.BigEndian.Uint16(b[k:]))
 	}
+	if len(b)%2 == 1 {
+		s += uint32(b[len(b)-1]) << 8
+	}
 	s = s&0xffff + s>>16
 	return uint16(s&0xffff + s>>16)
 }

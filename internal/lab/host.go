@@ -4,8 +4,8 @@ package lab
 
 import "xsweep/sweep/target"
 
-// This file is the Go twin of the draws in bpf/simnet.bpf.c, where the
-// functions are explained.
+// This file is the Go twin of the draws in bpf/simnet.bpf.c and
+// bpf/include/simnet.h, where the functions are explained.
 
 // drawNumber tells the random numbers of one address apart.
 type drawNumber uint32
@@ -14,7 +14,13 @@ const (
 	drawLive      drawNumber = 0
 	drawPath      drawNumber = 1
 	drawDuplicate drawNumber = 2
-	drawLoss      drawNumber = 16 // plus the number of probes that came before
+	drawBehaviour drawNumber = 3
+	drawDetail    drawNumber = 4
+	drawClock     drawNumber = 5
+	drawMask      drawNumber = 6
+	drawLoss      drawNumber = 16      // plus the number of probes that came before
+	drawRouter    drawNumber = 1 << 31 // plus the hop
+	drawObjects   drawNumber = 3 << 30 // plus the hop
 )
 
 // mix is the finalizer of SplitMix64.
@@ -27,6 +33,7 @@ func mix(x uint64) uint64 {
 // draws makes the random numbers of one seed.
 type draws struct{ key uint64 }
 
+// newDraws mixes the seed. The added constant keeps 0 from being a fixed point.
 func newDraws(seed uint64) draws {
 	return draws{mix(seed + 0x9e3779b97f4a7c15)}
 }
@@ -40,29 +47,49 @@ func (d draws) below(a target.Addr, n drawNumber, threshold uint64) bool {
 	return d.draw(a, n)>>32 < threshold
 }
 
-func (d draws) ttl(a target.Addr) uint8 {
+// maxHops is the largest number of routers before a host.
+const maxHops = 24
+
+// path is the initial TTL of what a host sends, and the number of routers
+// before it.
+func (d draws) path(a target.Addr) (initial, hops uint8) {
 	v := d.draw(a, drawPath)
 	percent := v >> 32 * 100 >> 32
-	hops := (v&0xffff)*13>>16 + (v>>16&0xffff)*13>>16
+	hops = uint8((v&0xffff)*13>>16 + (v>>16&0xffff)*13>>16)
 	switch {
 	case percent < 70:
-		return uint8(64 - hops)
+		return 64, hops
 	case percent < 88:
-		return uint8(128 - hops)
+		return 128, hops
 	case percent < 98:
-		return uint8(255 - hops)
+		return 255, hops
 	default:
-		return uint8(32 - hops)
+		return 32, hops
 	}
+}
+
+func (d draws) behaviour(a target.Addr, thresholds *[NumBehaviours]uint64) Behaviour {
+	v := d.draw(a, drawBehaviour) >> 32
+	for b, t := range thresholds {
+		if v < t {
+			return Behaviour(b)
+		}
+	}
+	return NumBehaviours - 1
 }
 
 // Host is what lives at an address.
 type Host struct {
-	// Live says that it answers echo requests.
+	// Live says that there is one.
 	Live bool
+	// Behaviour is how it answers.
+	Behaviour Behaviour
 	// TTL is the one with which its replies arrive.
 	TTL uint8
-	// Duplicate says that it answers each request twice.
+	// Hops is the number of routers before it.
+	Hops uint8
+	// Duplicate says that it answers each request twice. So do the
+	// routers before it.
 	Duplicate bool
 }
 
@@ -71,15 +98,17 @@ type Host struct {
 func (c Config) Host(a target.Addr) Host {
 	switch c.Responder {
 	case Kernel:
-		if kernelRange.Contains(a) {
-			return Host{Live: true, TTL: 64} // Linux's net.ipv4.ip_default_ttl
-		}
+		return c.kernelHost(a)
 	case Simnet:
 		d := newDraws(c.Seed)
 		if d.below(a, drawLive, threshold(c.Live)) {
+			thresholds := c.Behaviours.thresholds()
+			initial, hops := d.path(a)
 			return Host{
 				Live:      true,
-				TTL:       d.ttl(a),
+				Behaviour: d.behaviour(a, &thresholds),
+				TTL:       initial - hops,
+				Hops:      hops,
 				Duplicate: d.below(a, drawDuplicate, threshold(c.Duplicate)),
 			}
 		}
@@ -93,21 +122,16 @@ func (c Config) Lost(a target.Addr, k int) bool {
 	return newDraws(c.Seed).below(a, drawLoss+drawNumber(k), threshold(c.Loss))
 }
 
-// Replies returns the number of replies that come from a when exactly probes
-// probes are sent there.
+// Replies returns the number of echo replies that come from a when exactly
+// probes echo requests are sent there, those of broken hosts left out.
 func (c Config) Replies(a target.Addr, probes int) int {
-	h := c.Host(a)
-	if !h.Live {
-		return 0
-	}
+	s := DefaultSweep()
+	s.Probes = probes
 	n := 0
-	for k := range probes {
-		if !c.Lost(a, k) {
+	for r := range c.arrivals(s)(a) {
+		if !r.kind.IsError() {
 			n++
 		}
-	}
-	if h.Duplicate {
-		n *= 2
 	}
 	return n
 }

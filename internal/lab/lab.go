@@ -8,28 +8,35 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
 // Lab is a running lab. Its methods may be used by several goroutines, but
 // Close only once, after all others have returned.
 type Lab struct {
-	config            Config
-	sender, responder *end
-	simnet            *simnet // nil with the kernel responder
-	connected         bool
-	killDelay         time.Duration
+	config Config
+	row
+	simnet    *simnet // nil with the kernel responder
+	killDelay time.Duration
 }
 
-// Start makes a lab. When it returns, both devices are up and the responder
+// Start makes a lab. When it returns, all devices are up and the responder
 // answers. It needs CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF.
 func Start(c Config) (*Lab, error) {
+	if c.Hops > 0 {
+		return launch(c, (*Lab).routed, c.Hops)
+	}
+	return launch(c, (*Lab).direct, 0)
+}
+
+// launch makes a lab with a number of namespaces between its ends, and lets
+// wire make a network of them.
+func launch(c Config, wire func(*Lab) error, hops int) (*Lab, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("start a lab: %w", err)
 	}
 	l := &Lab{config: c, killDelay: defaultKillDelay}
-	if err := l.start(); err != nil {
+	if err := l.start(wire, hops); err != nil {
 		err = fmt.Errorf("start a lab: %w", errors.Join(err, l.Close()))
 		if errors.Is(err, unix.EPERM) {
 			err = fmt.Errorf("%w: needs CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_BPF: run with sudo", err)
@@ -43,51 +50,39 @@ func Start(c Config) (*Lab, error) {
 // ends afterwards.
 func (l *Lab) AtResponder(f func() error) error { return inNamespace(l.responder.ns, f) }
 
-func (l *Lab) start() error {
+func (l *Lab) start(wire func(*Lab) error, hops int) error {
 	queues := l.config.Queues
 	if queues == 0 {
 		queues = runtime.NumCPU()
 	}
-	open := newNamespace
-	if l.config.InPlace {
-		open = currentNamespace
-	}
-	var err error
-	if l.sender, err = openEnd(open, SenderDevice, !l.config.InPlace); err != nil {
+	if err := l.open(l.config.InPlace, hops); err != nil {
 		return err
 	}
-	if l.responder, err = openEnd(newNamespace, ResponderDevice, true); err != nil {
+	if err := l.join(queues, l.config.mtu()); err != nil {
 		return err
 	}
-	if err := connect(l.sender, l.responder, queues); err != nil {
+	if err := wire(l); err != nil {
 		return err
 	}
-	l.connected = true
+	if err := l.respond(); err != nil {
+		return err
+	}
+	return l.waitUp()
+}
+
+// direct makes the two ends each other's only neighbour. Hops between them
+// are not seen.
+func (l *Lab) direct() error {
+	if err := l.raise(false); err != nil {
+		return err
+	}
 	if err := l.sender.configure(l.responder); err != nil {
 		return err
 	}
 	if err := l.responder.configure(l.sender); err != nil {
 		return err
 	}
-	if err := l.sender.routeAll(GatewayAddr); err != nil {
-		return err
-	}
-	if err := l.respond(); err != nil {
-		return err
-	}
-	return errors.Join(l.sender.waitUp(), l.responder.waitUp())
-}
-
-// openEnd makes one end in the namespace that open gives.
-func openEnd(open func() (netns.NsHandle, error), device string, own bool) (*end, error) {
-	ns, err := open()
-	if err != nil {
-		return nil, err
-	}
-	if device == SenderDevice {
-		return newEnd(ns, device, SenderAddr, SenderMAC, own)
-	}
-	return newEnd(ns, device, GatewayAddr, ResponderMAC, own)
+	return l.sender.routeAll(GatewayAddr)
 }
 
 func (l *Lab) respond() error {
@@ -110,21 +105,14 @@ func (l *Lab) Close() error {
 	if l.simnet != nil {
 		errs = append(errs, l.simnet.close())
 	}
-	if l.connected {
-		errs = append(errs, l.sender.remove())
-	}
-	for _, e := range []*end{l.sender, l.responder} {
-		if e != nil {
-			errs = append(errs, e.close())
-		}
-	}
+	errs = append(errs, l.row.close())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close the lab: %w", err)
 	}
 	return nil
 }
 
-// Stats reads the counters of the responder's end.
+// Stats reads the counters of the responder and of the links.
 func (l *Lab) Stats() (Stats, error) {
 	var s Stats
 	var err error
@@ -133,11 +121,17 @@ func (l *Lab) Stats() (Stats, error) {
 			return Stats{}, err
 		}
 	}
-	if s.RequestsRefused, err = l.sender.refused(); err != nil {
-		return Stats{}, err
-	}
-	if s.RepliesRefused, err = l.responder.refused(); err != nil {
-		return Stats{}, err
+	for _, p := range l.pairs {
+		requests, err := p.near.refused()
+		if err != nil {
+			return Stats{}, err
+		}
+		replies, err := p.far.refused()
+		if err != nil {
+			return Stats{}, err
+		}
+		s.RequestsRefused += requests
+		s.RepliesRefused += replies
 	}
 	return s, nil
 }

@@ -51,11 +51,17 @@ func stats(t testing.TB, l *Lab) Stats {
 		t.Fatal(err)
 	}
 	if l.simnet != nil {
-		if s.Seen != s.Passed+s.Malformed+s.EchoRequests ||
-			s.EchoRequests != s.Sunk+s.Silent+s.Lost+s.HostsAnswered ||
-			s.Answered != s.HostsAnswered+s.Duplicated {
-			t.Errorf("counters do not add up: %+v", s)
-		}
+		checkSums(t, s)
 	}
 	return s
+}
+
+// checkSums checks the identities of Stats.
+func checkSums(t testing.TB, s Stats) {
+	t.Helper()
+	if s.Seen != s.Passed+s.Malformed+s.Requests() ||
+		s.Requests() != s.Sunk+s.Silent+s.Unanswered+s.Lost+s.Failed+s.HostsAnswered+s.Errors()+s.Broken ||
+		s.Answered != s.HostsAnswered+s.Errors()+s.Broken+s.Duplicated {
+		t.Errorf("counters do not add up: %+v", s)
+	}
 }

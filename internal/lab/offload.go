@@ -22,20 +22,24 @@ type ethtoolRequest struct {
 	_    [24 - unsafe.Sizeof(uintptr(0))]byte
 }
 
-// enableGRO turns generic receive offload of a device of the thread's network
-// namespace on. A veth device polls its ring, and so takes frames that the
-// other end redirects, only with GRO or a native XDP program.
-func enableGRO(device string) error {
+// SetGRO turns generic receive offload of a device of the thread's network
+// namespace on or off. A veth device polls its ring, and so takes frames that
+// XDP programs send to its peer, only with GRO or a native XDP program.
+func SetGRO(device string, on bool) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("turn GRO of %s on: %w", device, err)
+		return fmt.Errorf("set GRO of %s: %w", device, err)
 	}
 	defer unix.Close(fd)
-	request := ethtoolRequest{data: &ethtoolValue{command: ethtoolSetGRO, data: 1}}
+	value := ethtoolValue{command: ethtoolSetGRO}
+	if on {
+		value.data = 1
+	}
+	request := ethtoolRequest{data: &value}
 	copy(request.name[:unix.IFNAMSIZ-1], device)
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
 	if errno != 0 {
-		return fmt.Errorf("turn GRO of %s on: %w", device, errno)
+		return fmt.Errorf("set GRO of %s: %w", device, errno)
 	}
 	return nil
 }

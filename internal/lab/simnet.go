@@ -26,20 +26,25 @@ func simnetSpec(c Config) (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load simnet: %w", err)
 	}
-	if c.Loss == 0 {
+	if !c.countsArrivals() {
 		spec.Maps[bpf.SimnetMapArrivals].MaxEntries = 1 // its buckets alone take 64 MiB
 	}
-	var sink uint8
+	var sink, behaviours uint8
 	if c.Responder == Sink {
 		sink = 1
 	}
+	if !c.Behaviours.uniform() {
+		behaviours = 1
+	}
 	for name, value := range map[string]any{
-		bpf.SimnetVarSeed:               c.Seed,
-		bpf.SimnetVarLiveThreshold:      threshold(c.Live),
-		bpf.SimnetVarLossThreshold:      threshold(c.Loss),
-		bpf.SimnetVarDuplicateThreshold: threshold(c.Duplicate),
-		bpf.SimnetVarMeterRate:          c.MeterRate,
-		bpf.SimnetVarSink:               sink,
+		bpf.SimnetVarDrawKey:             newDraws(c.Seed).key,
+		bpf.SimnetVarLiveThreshold:       threshold(c.Live),
+		bpf.SimnetVarLossThreshold:       threshold(c.Loss),
+		bpf.SimnetVarDuplicateThreshold:  threshold(c.Duplicate),
+		bpf.SimnetVarBehaviours:          behaviours,
+		bpf.SimnetVarBehaviourThresholds: c.Behaviours.thresholds(),
+		bpf.SimnetVarMeterRate:           c.MeterRate,
+		bpf.SimnetVarSink:                sink,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("load simnet: set %s: %w", name, err)
@@ -93,27 +98,46 @@ func (s *simnet) close() error {
 // from simnet or the sink, summed over all CPUs, and is zero with the kernel
 // responder:
 //
-//	Seen         = Passed + Malformed + EchoRequests
-//	EchoRequests = Sunk + Silent + Lost + HostsAnswered
-//	Answered     = HostsAnswered + Duplicated
+//	Seen       = Passed + Malformed + Requests()
+//	Requests() = Sunk + Silent + Unanswered + Lost + Failed + HostsAnswered + Errors() + Broken
+//	Answered   = HostsAnswered + Errors() + Broken + Duplicated
 type Stats struct {
-	Seen          uint64 // frames that arrived
-	Passed        uint64 // no IPv4 echo request, or a fragment of one
-	Malformed     uint64 // ICMP with lengths that lie
-	EchoRequests  uint64
-	Sunk          uint64 // dropped by the sink
-	Silent        uint64 // nobody lives there
-	Lost          uint64 // for a live host, but lost on the way
-	HostsAnswered uint64 // requests that were answered
-	Answered      uint64 // reply frames
-	Duplicated    uint64 // of these, second copies
-	StateFull     uint64 // requests judged as the first of their address, since their count found no room
+	Seen              uint64 // frames that arrived
+	Passed            uint64 // no IPv4 request, or a fragment of one
+	Malformed         uint64 // ICMP with lengths that lie
+	EchoRequests      uint64
+	TimestampRequests uint64
+	MaskRequests      uint64
+	Sunk              uint64 // dropped by the sink
+	Silent            uint64 // nobody lives there
+	Unanswered        uint64 // the host answers no such requests
+	Lost              uint64 // for a live host, but lost on the way
+	Failed            uint64 // in frames that no answer can be made of, such as those with VLAN tags
+	HostsAnswered     uint64 // requests that their hosts answered
+	Unreachable       uint64 // requests that led to errors, by kind
+	TooBig            uint64 // that is, for a path's MTU
+	SourceQuench      uint64
+	Redirect          uint64
+	TimeExceeded      uint64
+	ParameterProblem  uint64
+	Broken            uint64 // requests that led to something with a flaw
+	Answered          uint64 // frames sent
+	Duplicated        uint64 // of these, second copies
+	StateFull         uint64 // requests judged as the first of their address, since their count found no room
 
 	// RequestsRefused and RepliesRefused are frames that a ring of the veth
 	// pair had no room for, on their way to lab1 and to lab0. A ring holds
 	// 256 frames, so a sender without pacing, or a receiver that gets no CPU
 	// time, loses some. The devices count them.
 	RequestsRefused, RepliesRefused uint64
+}
+
+// Requests is the number of all requests.
+func (s Stats) Requests() uint64 { return s.EchoRequests + s.TimestampRequests + s.MaskRequests }
+
+// Errors is the number of requests that led to an error message.
+func (s Stats) Errors() uint64 {
+	return s.Unreachable + s.TooBig + s.SourceQuench + s.Redirect + s.TimeExceeded + s.ParameterProblem
 }
 
 func (s *simnet) stats() (Stats, error) {
@@ -127,10 +151,21 @@ func (s *simnet) stats() (Stats, error) {
 		sum.Passed += c.Passed
 		sum.Malformed += c.Malformed
 		sum.EchoRequests += c.EchoRequests
+		sum.TimestampRequests += c.TimestampRequests
+		sum.MaskRequests += c.MaskRequests
 		sum.Sunk += c.Sunk
 		sum.Silent += c.Silent
+		sum.Unanswered += c.Unanswered
 		sum.Lost += c.Lost
+		sum.Failed += c.Failed
 		sum.HostsAnswered += c.HostsAnswered
+		sum.Unreachable += c.Unreachable
+		sum.TooBig += c.TooBig
+		sum.SourceQuench += c.SourceQuench
+		sum.Redirect += c.Redirect
+		sum.TimeExceeded += c.TimeExceeded
+		sum.ParameterProblem += c.ParameterProblem
+		sum.Broken += c.Broken
 		sum.Answered += c.Answered
 		sum.Duplicated += c.Duplicated
 		sum.StateFull += c.StateFull
@@ -151,7 +186,7 @@ type meterValue struct {
 	Seconds         [128]uint64
 }
 
-// MeterReading is what the meter saw of arriving echo requests.
+// MeterReading is what the meter saw of arriving requests.
 type MeterReading struct {
 	// Frames is their number.
 	Frames uint64

@@ -13,6 +13,7 @@ import (
 	"xsweep/bpf"
 	"xsweep/internal/lab/labtest"
 	"xsweep/internal/testrand"
+	"xsweep/sweep/probe"
 	"xsweep/sweep/target"
 )
 
@@ -152,7 +153,11 @@ func TestSimnetFrames(t *testing.T) {
 		{"IPv6", change(func(f []byte) { f[ip] = 0x65 }), xdpPass, passed},
 		{"UDP", change(func(f []byte) { f[ip+9] = 17 }), xdpPass, passed},
 		{"echo reply", change(func(f []byte) { f[icmp] = 0 }), xdpPass, passed},
-		{"timestamp", change(func(f []byte) { f[icmp] = 13 }), xdpPass, passed},
+		{"timestamp reply", change(func(f []byte) { f[icmp] = 14 }), xdpPass, passed},
+		{"address mask reply", change(func(f []byte) { f[icmp] = 18 }), xdpPass, passed},
+		{"type 136", change(func(f []byte) { f[icmp] = 136 }), xdpPass, passed},
+		{"short timestamp", change(func(f []byte) { f[icmp], f[ip+3] = 13, 39 }), xdpPass, malformed},
+		{"short address mask", change(func(f []byte) { f[icmp], f[ip+3] = 17, 31 }), xdpPass, malformed},
 		{"more fragments", change(func(f []byte) { f[ip+6] = 0x20 }), xdpPass, passed},
 		{"fragment offset", change(func(f []byte) { f[ip+7] = 1 }), xdpPass, passed},
 		{"don't fragment", change(func(f []byte) { f[ip+6] = 0x40 }), xdpRedirect, answered},
@@ -187,6 +192,67 @@ func TestSimnetFrames(t *testing.T) {
 				t.Errorf("not the host's echo reply: % x", out)
 			}
 		})
+	}
+}
+
+// Replies to timestamp and address mask requests have their own length, and a
+// checksum that is as wrong as the request's where that has the same.
+func TestSimnetQuestions(t *testing.T) {
+	c := Config{Live: 1}
+	s := load(t, c)
+	const icmp = 34
+	a := target.Addr(0xf0000001)
+	for kind, want := range map[probe.Kind]int{probe.Timestamp: timestampLen, probe.Mask: maskLen} {
+		for _, more := range []int{0, 1, 4, 100} {
+			q := Sweep{HopLimit: 64}.question(kind)
+			q.length += more
+			sent := request(a, q, 42, 0)
+			_, frame := s.run(t, sent)
+			got, err := decode(sent, frame)
+			if err != nil || len(got.faults) > 0 || int(got.record.Size) != want || got.record.Type != kind.ReplyType() {
+				t.Errorf("%v request of %d bytes: %+v, %v", kind, q.length, got, err)
+			}
+		}
+		sent := request(a, Sweep{HopLimit: 64}.question(kind), 42, 0)
+		sent[icmp+2] ^= 1
+		before := checksumErrors(sent)
+		_, frame := s.run(t, sent)
+		if after := checksumErrors(frame); after != before || after[1] == 0xffff {
+			t.Errorf("a wrong checksum of a %v request sums to %#x, and that of the reply to %#x", kind, before, after)
+		}
+	}
+	st := s.mustStats(t)
+	checkSums(t, st)
+	if st.TimestampRequests != 5 || st.MaskRequests != 5 || st.HostsAnswered != 10 {
+		t.Errorf("counters %+v", st)
+	}
+}
+
+// A frame with VLAN tags gets its host's reply, but no error.
+func TestSimnetTaggedFrames(t *testing.T) {
+	c := Config{Live: 1}
+	s := load(t, c)
+	a := target.Addr(0xf0000000)
+	for c.Host(a).Hops == 0 {
+		a++
+	}
+	for _, tc := range []struct {
+		ttl    uint8
+		action uint32
+		want   Stats
+	}{
+		{64, xdpRedirect, Stats{Seen: 1, EchoRequests: 1, HostsAnswered: 1, Answered: 1}},
+		{1, xdpDrop, Stats{Seen: 2, EchoRequests: 2, HostsAnswered: 1, Answered: 1, Failed: 1}},
+	} {
+		q := echoProbe
+		q.ttl = tc.ttl
+		frame := slices.Insert(request(a, q, 42, 0), 12, 0x81, 0, 0, 1)
+		if action, _ := s.run(t, frame); action != tc.action {
+			t.Errorf("TTL %d: action %d, want %d", tc.ttl, action, tc.action)
+		}
+		if diff := cmp.Diff(tc.want, s.mustStats(t)); diff != "" {
+			t.Errorf("TTL %d: counters (-want +got):\n%s", tc.ttl, diff)
+		}
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 	"xsweep/sweep/target"
 )
 
-// Locally administered (IEEE 802), so that they can be nobody's.
+// Locally administered (IEEE 802), so that they can be nobody's. The gateway of
+// lab0 has ResponderMAC also where it is a router.
 var (
 	SenderMAC    = net.HardwareAddr{0x02, 0x78, 0x73, 0x00, 0x00, 0x01}
 	ResponderMAC = net.HardwareAddr{0x02, 0x78, 0x73, 0x00, 0x00, 0x02}
@@ -99,7 +100,7 @@ func (e *end) freeIndex() (int, error) {
 }
 
 // connect makes the veth pair between two ends.
-func connect(sender, responder *end, queues int) error {
+func connect(sender, responder *end, queues, mtu int) error {
 	index, err := sender.freeIndex()
 	if err != nil {
 		return err
@@ -107,6 +108,7 @@ func connect(sender, responder *end, queues int) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Index = index
 	attrs.Name = sender.device
+	attrs.MTU = mtu // of both ends
 	attrs.HardwareAddr = sender.mac
 	// Native XDP wants as many receive queues as the peer has transmit queues.
 	attrs.NumTxQueues, attrs.NumRxQueues = queues, queues
@@ -131,46 +133,69 @@ func connect(sender, responder *end, queues int) error {
 	return nil
 }
 
-// configure gives an end its address, its settings and its only neighbour,
-// and sets it up.
-func (e *end) configure(peer *end) error {
+// prepare applies the settings of an end, which its namespace shares where it
+// is the lab's. The namespace forwards packets or not.
+func (e *end) prepare(forwards bool) error {
 	settings := []setting{
 		{"ipv6/conf/" + e.device + "/disable_ipv6", "1", true},
 		{"ipv4/conf/" + e.device + "/rp_filter", "0", false},
 	}
 	if e.own {
+		forward := "0"
+		if forwards {
+			forward = "1"
+		}
 		// A new namespace takes over some settings of the machine's.
 		settings = append(settings,
 			setting{"ipv6/conf/all/disable_ipv6", "1", true},
 			setting{"ipv6/conf/default/disable_ipv6", "1", true},
 			setting{"ipv4/conf/all/rp_filter", "0", false},
-			setting{"ipv4/ip_forward", "0", false},
+			setting{"ipv4/ip_forward", forward, false},
 		)
 	}
-	err := inNamespace(e.ns, func() error {
-		return errors.Join(apply(settings), enableGRO(e.device))
+	return inNamespace(e.ns, func() error {
+		return errors.Join(apply(settings), SetGRO(e.device, true))
 	})
-	if err != nil {
-		return err
-	}
+}
 
+// raise sets the device up. Only then does the kernel look whether its peer
+// takes frames from programs: the peer is to be prepared before.
+func (e *end) raise() error {
 	lo, err := e.rtnl.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo in the lab: %w", err)
 	}
-	device := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: e.ifindex, Name: e.device}}
-	for _, link := range []netlink.Link{lo, device} {
+	for _, link := range []netlink.Link{lo, e.link()} {
 		if err := e.rtnl.LinkSetUp(link); err != nil {
 			return fmt.Errorf("set %s up: %w", link.Attrs().Name, err)
 		}
 	}
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: ip(e.addr), Mask: net.CIDRMask(LinkBits, 32)}}
-	if err := e.rtnl.AddrAdd(device, addr); err != nil {
+	return nil
+}
+
+func (e *end) link() netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: e.ifindex, Name: e.device}}
+}
+
+// configure gives an end its address and its only neighbour.
+func (e *end) configure(peer *end) error {
+	return errors.Join(e.assign(e.addr, LinkBits), e.knows(peer.addr, peer.mac))
+}
+
+// assign gives the device an address.
+func (e *end) assign(a target.Addr, bits int) error {
+	addr := &netlink.Addr{IPNet: ipNet(a, bits)}
+	if err := e.rtnl.AddrAdd(e.link(), addr); err != nil {
 		return fmt.Errorf("give %s the address %s: %w", e.device, addr.IPNet, err)
 	}
+	return nil
+}
+
+// knows makes an address a neighbour for ever.
+func (e *end) knows(a target.Addr, mac net.HardwareAddr) error {
 	neighbour := &netlink.Neigh{
 		LinkIndex: e.ifindex, Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
-		IP: ip(peer.addr), HardwareAddr: peer.mac,
+		IP: ip(a), HardwareAddr: mac,
 	}
 	if err := e.rtnl.NeighSet(neighbour); err != nil {
 		return fmt.Errorf("set the neighbour %s of %s: %w", neighbour.IP, e.device, err)
@@ -195,7 +220,7 @@ func (e *end) answerAll() error {
 	}
 	route := &netlink.Route{
 		LinkIndex: lo.Attrs().Index,
-		Dst:       &net.IPNet{IP: ip(kernelRange.First), Mask: net.CIDRMask(15, 32)},
+		Dst:       ipNet(kernelRange.First, 15),
 		Type:      unix.RTN_LOCAL,
 		Scope:     netlink.SCOPE_HOST,
 		// In the local table it would hide the link's own, longer prefix,
@@ -205,10 +230,20 @@ func (e *end) answerAll() error {
 	if err := e.rtnl.RouteAdd(route); err != nil {
 		return fmt.Errorf("make %s local: %w", route.Dst, err)
 	}
+	return e.unlimitICMP()
+}
+
+// unlimitICMP lets the end's namespace send as much ICMP as sysctls allow.
+func (e *end) unlimitICMP() error {
 	return inNamespace(e.ns, func() error {
 		return apply([]setting{
 			{"ipv4/icmp_echo_ignore_all", "0", false},
+			{"ipv4/icmp_echo_ignore_broadcasts", "0", false},
 			{"ipv4/icmp_ratelimit", "0", false},
+			// No type is limited at all. With a limit of 0, too, each error
+			// would spend what is left of the burst that Linux grants a
+			// sender for unreachable routes.
+			{"ipv4/icmp_ratemask", "0", false},
 			{"ipv4/icmp_msgs_per_sec", "1000000000", true}, // per namespace since Linux 6.13
 			{"ipv4/icmp_msgs_burst", "1000000000", true},
 		})
@@ -252,3 +287,7 @@ func (e *end) waitUp() error {
 }
 
 func ip(a target.Addr) net.IP { return a.Netip().AsSlice() }
+
+func ipNet(a target.Addr, bits int) *net.IPNet {
+	return &net.IPNet{IP: ip(a), Mask: net.CIDRMask(bits, 32)}
+}

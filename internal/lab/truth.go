@@ -19,23 +19,41 @@ var skipped = target.NewSet(
 )
 
 // Truth yields, ascending, the addresses of set that a sweep inside such a lab
-// must find if each target gets exactly probes probes: those whose host
-// answers at least one of them. What a sweep skips is left out. It needs no
+// must find if each target gets exactly probes echo requests: those whose host
+// answers at least one of them. It is [Config.Answering] with [DefaultSweep]. What a sweep skips is left out. It needs no
 // lab and no privilege.
 //
 // The gateway, 198.18.0.2, is a host like any other: simnet answers for it.
 func (c Config) Truth(set target.Set, probes int) iter.Seq[target.Addr] {
+	s := DefaultSweep()
+	s.Probes = probes
+	return c.Answering(set, s)
+}
+
+// Answering yields, ascending, the addresses of set that give a sweep a positive
+// reply, without those that it skips.
+func (c Config) Answering(set target.Set, s Sweep) iter.Seq[target.Addr] {
 	set = set.Subtract(skipped)
-	switch c.Responder {
-	case Kernel:
-		if probes < 1 {
-			return target.Set{}.All()
+	// Where all live hosts answer every probe, only the number of probes counts.
+	if c.Responder == Simnet && c.Behaviours.uniform() && s.HopLimit > maxHops {
+		return c.simnetTruth(set, s.Probes*len(s.Kinds))
+	}
+	if c.Responder == Kernel {
+		set = set.Intersect(c.kernelHosts())
+	}
+	arrivals := c.arrivals(s)
+	return func(yield func(target.Addr) bool) {
+		for a := range set.All() {
+			for r := range arrivals(a) {
+				if r.kind.IsError() {
+					continue
+				}
+				if !yield(a) {
+					return
+				}
+				break
+			}
 		}
-		return set.Intersect(target.NewSet(kernelRange)).All()
-	case Simnet:
-		return c.simnetTruth(set, probes)
-	default:
-		return target.Set{}.All()
 	}
 }
 

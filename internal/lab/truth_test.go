@@ -24,10 +24,11 @@ func TestTruthAgainstReplies(t *testing.T) {
 	for range 200 {
 		c := Config{Live: r.Float64(), Loss: r.Float64() * float64(r.IntN(2)), Duplicate: r.Float64(), Seed: r.Uint64()}
 		if r.IntN(4) == 0 {
-			c = Config{Responder: Kernel}
+			c = Config{Responder: Kernel, Hops: r.IntN(maxRouters + 1)}
 		}
 		probes := r.IntN(4)
-		set := span(0xc6120000-500+target.Addr(r.IntN(600)), 1+r.IntN(1000))
+		base := []target.Addr{0xc6120000, 0xc6134000, 0xc6134300}[r.IntN(3)]
+		set := span(base-500+target.Addr(r.IntN(600)), 1+r.IntN(1000))
 		var want []target.Addr
 		for a := range set.All() {
 			if !skipped.Contains(a) && c.Replies(a, probes) > 0 {

@@ -53,6 +53,7 @@ func decide(s *snapshot, req Request) (*decision, error) {
 	}
 	plan.Skips = newSkips(b.ways.mapped(func(v int32) int32 { return int32(unpack(v).reason) }), req.Set)
 	plan.Sweepable = plan.Skips.Count(Send)
+	plan.Many = b.many(everywhere)
 	if plan.Sweepable == 0 {
 		return nil, fmt.Errorf("nothing to sweep: all %d addresses are skipped (%s)%s",
 			req.Set.Len(), plan.Skips.summary(), s.hint(&plan.Skips))
@@ -164,6 +165,25 @@ type balance struct {
 	encap     bool               // some route wraps packets
 	sample    target.Addr
 	sampleHop int32
+}
+
+// many counts the sweepable addresses that stand for many hosts. A broadcast
+// address is swept only if it was named.
+func (b *balance) many(everywhere partition) (n uint64) {
+	edges := b.snap.edges()
+	for _, a := range b.named {
+		h := everywhere.at(a)
+		broadcast := Reason(max(edges.at(a), 0)) == Broadcast || h != none && b.snap.hops[h].kind == hopBroadcast
+		if broadcast && unpack(b.ways.at(a)).reason == Send {
+			n++
+		}
+	}
+	b.ways.each(b.req.Set.Intersect(target.NewSet(multicast)), func(r target.Range, v int32) {
+		if unpack(v).reason == Send {
+			n += r.Len()
+		}
+	})
+	return n
 }
 
 // checkNamed returns an error if an address that was named singly is skipped.

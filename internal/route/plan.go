@@ -195,6 +195,9 @@ type Plan struct {
 	// OnLink is the number of sweepable addresses that the kernel has to resolve
 	// as neighbours, at most MaxOnLink; zero with Packet and without link layer.
 	OnLink uint64
+	// Many is the number of sweepable addresses that stand for many hosts:
+	// broadcast and multicast addresses.
+	Many uint64
 	// Notes are sentences that the user should see, each without a full stop.
 	Notes []string
 }

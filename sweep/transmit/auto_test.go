@@ -215,7 +215,7 @@ func TestAutoTogether(t *testing.T) {
 // whatever its driver says: nothing is lost, nothing sent twice.
 func TestAutoFallsBackOnRealDevices(t *testing.T) {
 	labtest.Kernel(t)
-	startLab(t, lab.Config{Responder: lab.Kernel}) // no program at lab1, so lab0 has no ndo_xdp_xmit
+	startUnableLab(t)
 	th := newThread(t)
 	c := Config{
 		Device: lab.SenderDevice, Index: deviceIndex(t), BindToDevice: true,

@@ -37,6 +37,16 @@ func startLab(t *testing.T, c lab.Config) *lab.Lab {
 	return l
 }
 
+// startUnableLab starts a lab whose lab0 takes no frames from programs, since
+// lab1 has neither a program nor GRO.
+func startUnableLab(t *testing.T) {
+	t.Helper()
+	l := startLab(t, lab.Config{Responder: lab.Kernel})
+	if err := l.AtResponder(func() error { return lab.SetGRO(lab.ResponderDevice, false) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // place runs a function in some network namespace.
 type place func(func() error) error
 

@@ -133,8 +133,9 @@ func send(tx Transmitter, probes []probe.Probe) (handed int, err error) {
 
 // options are what a test wants of a transmitter; zero fields are defaults.
 type options struct {
-	rate    pace.Rate // Max
-	dataLen int       // probe.PayloadLen
+	rate    pace.Rate    // Max
+	dataLen int          // probe.PayloadLen
+	kinds   []probe.Kind // echo
 }
 
 // conform runs a test for each way over a lab.
@@ -157,7 +158,7 @@ func conform(t *testing.T, c lab.Config, test func(t *testing.T, l *lab.Lab, ope
 				th := newThread(t)
 				tx, err := way.open(Config{
 					Device: lab.SenderDevice, Index: deviceIndex(t), BindToDevice: true,
-					Template: newTemplate(t, lab.SenderAddr.Netip(), way.ethernet, o.dataLen),
+					Template: newTemplate(t, lab.SenderAddr.Netip(), way.ethernet, o.dataLen, o.kinds...),
 					Pace:     pace.Config{Rate: o.rate}, Waiter: th.waiter,
 				})
 				if err != nil {
@@ -393,7 +394,7 @@ func TestConformSizes(t *testing.T) {
 // the first frame does, and none is lost to it.
 func TestXDPUnableDevice(t *testing.T) {
 	labtest.Kernel(t)
-	startLab(t, lab.Config{Responder: lab.Kernel}) // neither GRO nor a program at the far end
+	startUnableLab(t)
 	th := newThread(t)
 	tx, err := openXDP(Config{
 		Device: lab.SenderDevice, Index: deviceIndex(t), Template: newTemplate(t, lab.SenderAddr.Netip(), true, probe.PayloadLen),
@@ -409,6 +410,52 @@ func TestXDPUnableDevice(t *testing.T) {
 	}
 	if diff := cmp.Diff(Counts{}, tx.Counts()); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+}
+
+// Probes of several kinds, in any order, arrive as what they are: with the length
+// of their kind, and nothing of what a frame was before.
+func TestConformKinds(t *testing.T) {
+	conform(t, lab.Config{Live: 1}, func(t *testing.T, l *lab.Lab, open func(options) (Transmitter, thread)) {
+		for _, dataLen := range []int{1, probe.PayloadLen, 900} {
+			before, err := l.Stats()
+			if err != nil {
+				t.Fatal(err)
+			}
+			tx, _ := open(options{rate: 50_000, dataLen: dataLen, kinds: []probe.Kind{probe.Timestamp, probe.Echo, probe.Mask}})
+			r := testrand.New(t)
+			probes := numbered(0, 3000)
+			var want [probe.NumKinds]uint64
+			for i := range probes {
+				probes[i].Kind = probe.Kind(r.IntN(int(probe.NumKinds)))
+				want[probes[i].Kind]++
+			}
+			mustSendAll(t, tx, probes)
+			after := settled(t, l, before.Requests()+uint64(len(probes)))
+			got := [probe.NumKinds]uint64{
+				after.EchoRequests - before.EchoRequests, after.TimestampRequests - before.TimestampRequests, after.MaskRequests - before.MaskRequests,
+			}
+			if got != want || after.HostsAnswered-before.HostsAnswered != uint64(len(probes)) || after.Malformed != before.Malformed {
+				t.Errorf("%d bytes of data: requests %v, want %v; %+v", dataLen, got, want, after)
+			}
+		}
+	})
+}
+
+// settled waits until so many requests have arrived.
+func settled(t *testing.T, l *lab.Lab, requests uint64) lab.Stats {
+	t.Helper()
+	for deadline := time.Now().Add(within); ; runtime.Gosched() {
+		s, err := l.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Requests() >= requests {
+			return s
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d requests have arrived", s.Requests(), requests)
+		}
 	}
 }
 

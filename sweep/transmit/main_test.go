@@ -41,10 +41,10 @@ func newThread(t testing.TB) thread {
 }
 
 // newTemplate makes probes from the lab's sender, with an Ethernet header if
-// asked for, and with dataLen bytes of ICMP data.
-func newTemplate(t testing.TB, source netip.Addr, ethernet bool, dataLen int) *probe.Template {
+// asked for, with dataLen bytes of ICMP data, of the given kinds or echo.
+func newTemplate(t testing.TB, source netip.Addr, ethernet bool, dataLen int, kinds ...probe.Kind) *probe.Template {
 	t.Helper()
-	c := probe.TemplateConfig{Key: testKey, Source: source, DataLen: dataLen}
+	c := probe.TemplateConfig{Key: testKey, Source: source, DataLen: dataLen, Kinds: kinds}
 	if ethernet {
 		c.SourceMAC, c.NextHop = lab.SenderMAC, lab.ResponderMAC
 	}
