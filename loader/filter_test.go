@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -107,6 +109,18 @@ func loadFrozen(t testing.TB, c loader.ReplyConfig, now int32) *filter {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// havePieces says whether programs can take packets in several pieces: from Linux
+// 5.18 on.
+func havePieces(t testing.TB) bool {
+	t.Helper()
+	labtest.Kernel(t)
+	err := features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes)
+	if err != nil && !errors.Is(err, ebpf.ErrNotSupported) {
+		t.Fatal(err)
+	}
+	return err == nil
 }
 
 // effect is all that one frame did. What does not fit in here fails the test

@@ -86,6 +86,8 @@ func TestTimestamps(t *testing.T) {
 			{"sent before midnight", day - 7, day - 2, day - 2, 10, 0},
 			{"received behind midnight", day - 7, 1, 1, 10, 3},
 			{"received before, sent behind", day - 7, day - 1, 1, 10, 2},
+			{"originate a day", day, 3, 3, -1, offsetUnknown},
+			{"originate a day and more", day + 3, 3, 3, -1, offsetUnknown},
 			{"a minute ago", day + 3 - aMinute, 0, 0, aMinute, 29_997},
 			{"over a minute ago", day + 2 - aMinute, 0, 0, -1, offsetUnknown},
 			{"from a clock a second behind", day - 7, day - 1002, day - 1002, 10, -1000},

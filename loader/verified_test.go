@@ -16,6 +16,13 @@ const instructionLimit = 1_000_000
 // rules out is not looked at; with nothing and with everything to be recorded.
 // (TestDifferential loads it with every choice in between.)
 func TestVerified(t *testing.T) {
+	t.Run("in one piece", func(t *testing.T) { testVerified(t, false) })
+	if havePieces(t) {
+		t.Run("in several", func(t *testing.T) { testVerified(t, true) })
+	}
+}
+
+func testVerified(t *testing.T, pieces bool) {
 	most, by := uint32(0), ""
 	for _, probes := range kindSets() {
 		for _, everything := range []bool{false, true} {
@@ -24,7 +31,7 @@ func TestVerified(t *testing.T) {
 					continue
 				}
 				c := defaultConfig()
-				c.Probes, c.Many, c.BareIP = probes, many, !everything
+				c.Probes, c.Pieces, c.Many, c.BareIP = probes, pieces, many, !everything
 				c.RecordFirst, c.RecordAll, c.RecordErrors = everything, everything, everything
 				n, ok := load(t, c).VerifiedInstructions()
 				if !ok {
