@@ -47,13 +47,13 @@ func TestDifferential(t *testing.T) {
 		combinations = append(combinations, combination{allProbes()[:1], true, first, all, errored})
 	}
 	var judged [loader.NumVerdicts]uint64
-	bare := rng.IntN(2) == 0
+	bare, pieces := rng.IntN(2) == 0, havePieces(t)
 	for _, combined := range combinations {
 		c := defaultConfig()
 		c.Probes, c.Many = combined.probes, combined.many
 		c.RecordFirst, c.RecordAll, c.RecordErrors = combined.first, combined.all, combined.errored
 		bare = !bare
-		c.BareIP = bare
+		c.BareIP, c.Pieces = bare, pieces && rng.IntN(3) == 0
 		c.Attempts = []int{1, 1, 2, 3, 7, 40}[rng.IntN(6)]
 		if c.Probes[0].Request == 8 {
 			c.Probes[0].MessageLen = []int{8, 28, 40, 28 + rng.IntN(100), 28 + rng.IntN(600)}[rng.IntN(5)]
@@ -63,7 +63,7 @@ func TestDifferential(t *testing.T) {
 		f, m := loadFrozen(t, c, frozenNow), newModel(c, frozenNow)
 		m.capacity = int(f.Maps().Heard.MaxEntries())
 		g := newGenerator(rng, newAnswerer(t, c), c)
-		name := fmt.Sprintf("%+v, bare %t, %d attempts", combined, bare, c.Attempts)
+		name := fmt.Sprintf("%+v, bare %t, pieces %t, %d attempts", combined, bare, c.Pieces, c.Attempts)
 		for i := range frames/len(combinations) + 1 {
 			f.agree(t, m, g.next(t), fmt.Sprintf("%s: frame %d", name, i))
 		}
@@ -195,7 +195,11 @@ func (g *generator) positive(t testing.TB, kind probe.Kind, e echo) []byte {
 		b = resize(b, 8+g.IntN(200))
 	}
 	if g.one(100) {
-		b = resize(b, 8+g.IntN(3300))
+		longest := 3300 // what the kernel gives to a program in one piece
+		if g.c.Pieces {
+			longest = 9000
+		}
+		b = resize(b, 8+g.IntN(longest))
 		copy(b[min(len(b), atData+20):], noise(g.Rand, len(b)))
 		b = fixICMP(b)
 	}

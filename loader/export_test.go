@@ -56,12 +56,11 @@ func (r *Reply) rewrite(change func(asm.Instructions) error, other map[string]*e
 		}
 		defer m.Close()
 		for name, s := range spec.Maps {
-			// The kernel keeps 15 characters of a name, and no dot on old ones.
 			mi, err := m.Info()
 			if err != nil {
 				return err
 			}
-			if mi.Name == name[:min(len(name), 15)] {
+			if mi.Name == short(name) {
 				maps[name] = m
 				s.MaxEntries = m.MaxEntries()
 			}
@@ -74,19 +73,34 @@ func (r *Reply) rewrite(change func(asm.Instructions) error, other map[string]*e
 	if len(maps) != len(spec.Maps) {
 		return fmt.Errorf("found %d of %d maps", len(maps), len(spec.Maps))
 	}
-	if change != nil {
-		if err := change(spec.Programs[bpf.ReplyProgXsweepReply].Instructions); err != nil {
-			return err
+	for name := range spec.Programs {
+		if short(name) != short(info.Name) {
+			delete(spec.Programs, name)
+			continue
+		}
+		if change != nil {
+			if err := change(spec.Programs[name].Instructions); err != nil {
+				return err
+			}
 		}
 	}
-	var programs bpf.ReplyPrograms
-	if err := spec.LoadAndAssign(&programs, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
+	again, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: maps})
+	if err != nil {
 		return err
 	}
+	defer again.Close()
+	if len(again.Programs) != 1 {
+		return fmt.Errorf("%d programs are called %q", len(again.Programs), info.Name)
+	}
 	old := r.objects.XsweepReply
-	r.objects.XsweepReply = programs.XsweepReply
+	for name := range again.Programs {
+		r.objects.XsweepReply = again.DetachProgram(name)
+	}
 	return old.Close()
 }
+
+// short is how much of a name the kernel keeps.
+func short(name string) string { return name[:min(len(name), 15)] }
 
 // ShrinkRings gives every CPU a ring of the given size in bytes instead of
 // the one it has, so that a test can fill it. Records that wait are lost.

@@ -143,7 +143,7 @@ func (m *model) judge(frame []byte) effect {
 	icmpType := packet[ip.length]
 	_, positive := m.askedLen(icmpType)
 	positive = positive && icmpType != 8 && icmpType != 13 && icmpType != 17
-	if !positive && !isError(icmpType) || ip.total-ip.length > 4095 {
+	if !positive && !isError(icmpType) || !m.Pieces && ip.total-ip.length > 4095 {
 		return passed(loader.Foreign)
 	}
 	if len(packet) < ip.total {

@@ -41,7 +41,7 @@ func (m mutation) test(t *testing.T, f *filter, a *answerer, target uint32, reco
 	want := passed(m.verdict)
 	if m.verdict == loader.First {
 		want = effect{
-			Drop: true, Verdict: loader.First, TTL: validTTL, RTT: frozenNow - validSent,
+			Drop: true, Verdict: loader.First, TTL: validTTL, RTT: frozenNow - validSent, Code: "0/0",
 			Record: bpf.ReplyRecord{
 				ArrivedNs: frozenNow, RttNs: frozenNow - validSent, Target: target, From: target,
 				Size: 8 + testDataLen, Ttl: validTTL, Attempt: validAttempt, Verdict: uint8(loader.First),
@@ -83,6 +83,7 @@ func TestMutations(t *testing.T) {
 			c := defaultConfig()
 			c.RecordAll = recordAll
 			f, a := loadFrozen(t, c, frozenNow), newAnswerer(t, c)
+			f.watch = true
 			target := uint32(validTarget)
 			for _, m := range slices.Concat(tables...) {
 				t.Run(m.name, func(t *testing.T) { m.test(t, f, a, target, recordAll) })
@@ -260,8 +261,12 @@ func messageMutations() []mutation {
 		}},
 	}
 	for kind := 1; kind < 256; kind++ {
+		verdict := loader.Foreign
+		if slices.Contains(errorTypes, uint8(kind)) {
+			verdict = loader.Malformed // what is there is no quote
+		}
 		cases = append(cases, mutation{
-			name: fmt.Sprintf("type %d", kind), verdict: loader.Foreign,
+			name: fmt.Sprintf("type %d", kind), verdict: verdict,
 			change: func(b []byte) []byte { return fixICMP(put(b, atICMP, byte(kind))) },
 		})
 	}

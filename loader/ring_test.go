@@ -95,7 +95,6 @@ func (f *filter) peek(t testing.TB, frame []byte) effect {
 // User space that sleeps is woken when an eighth of a ring has filled, by records
 // of whatever length.
 func TestWake(t *testing.T) {
-	pin(t)
 	c := defaultConfig()
 	c.RecordAll, c.RecordErrors = true, true
 	a := newAnswerer(t, c)
@@ -112,6 +111,7 @@ func TestWake(t *testing.T) {
 		}), longRecord + 8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			pin(t)
 			f := load(t, c)
 			// At the deadline a reader also takes what is there.
 			const deadline = 5 * time.Second
