@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"xsweep/loader"
@@ -192,8 +193,28 @@ func (c Config) validate() error {
 	if err := c.Shard.Validate(); err != nil {
 		return err
 	}
+	if err := c.validateProbes(); err != nil {
+		return err
+	}
 	_, err := pace.New(c.pace())
 	return err
+}
+
+// validateProbes judges what probes look like and what of their answers is asked
+// for.
+func (c Config) validateProbes() error {
+	for i, k := range c.Kinds {
+		if k >= probe.NumKinds || slices.Contains(c.Kinds[:i], k) {
+			return fmt.Errorf("probes of %v: must be echo, timestamp or mask, each once", c.Kinds)
+		}
+	}
+	if c.Size > probe.MaxDataLen {
+		return fmt.Errorf("size %d: must be at most %d", c.Size, probe.MaxDataLen)
+	}
+	if _, err := ParseReplies(string(c.Replies)); err != nil {
+		return err
+	}
+	return c.checkMany()
 }
 
 func (c Config) pace() pace.Config {

@@ -112,10 +112,10 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	}
 	if n := r.route.Many; n > 0 && !r.config.Many {
 		r.config.Many, r.plan.config.Many = true, true
-		r.config.Notice(fmt.Sprintf("%d of the targets stand for many hosts: answers are taken from any address (--many)", n))
-	}
-	if err := r.config.checkMany(); err != nil {
-		return err
+		if err := r.config.checkMany(); err != nil {
+			return err
+		}
+		r.config.Notice(fmt.Sprintf("targets that stand for many hosts: %d: answers are taken from any address (--many)", n))
 	}
 	for _, note := range r.route.Notes {
 		r.config.Notice(note)

@@ -221,9 +221,20 @@ func (a account) identities() error {
 	same("probes due", n("probes.due"), n("probes.handed")+sum("probes.unsent"))
 	same("probes handed", n("probes.handed"), n("probes.accepted")+sum("probes.refused")+n("probes.unconfirmed"))
 	same("packets judged", n("packets.judged"), sum("packets.verdicts"))
-	offered := n("packets.verdicts.first")
-	if all, _ := a.at("config.all"); all == true {
-		offered += n("packets.verdicts.repeat") + n("packets.verdicts.duplicate")
+	replies, _ := a.at("config.replies")
+	all, _ := a.at("config.all")
+	offered := uint64(0)
+	if replies != "errors" {
+		offered += n("packets.verdicts.first")
+		if all == true {
+			offered += n("packets.verdicts.repeat") + n("packets.verdicts.duplicate")
+		}
+	}
+	if replies != "positive" {
+		offered += n("packets.verdicts.error") + n("packets.verdicts.error_unchecked")
+		if all == true {
+			offered += n("packets.verdicts.error_duplicate")
+		}
 	}
 	same("records offered by verdict", n("records.offered"), offered)
 	same("records offered", n("records.offered"), n("records.emitted")+n("records.lost")+n("records.suppressed"))
@@ -233,8 +244,15 @@ func (a account) identities() error {
 		sink := fmt.Sprintf("records.sinks.%d.", i)
 		same("records emitted", n("records.emitted"), n(sink+"written")+n(sink+"filtered")+n(sink+"beyond_limit")+n(sink+"failed"))
 	}
-	same("targets answered", n("targets.answered"), n("packets.verdicts.first"))
-	same("replies by TTL", sum("ttl"), n("rtt.count"))
+	if many, _ := a.at("config.many"); many != true {
+		same("targets answered", n("targets.answered"), n("packets.verdicts.first"))
+	}
+	same("replies by TTL", sum("ttl"), n("packets.verdicts.first")+n("packets.verdicts.repeat"))
+	answers := uint64(0)
+	for _, kind := range []string{"echo-reply", "timestamp-reply", "address-mask-reply"} {
+		answers += sum("kinds." + kind)
+	}
+	same("replies by kind", answers, n("packets.verdicts.first")+n("packets.verdicts.repeat")+n("packets.verdicts.duplicate")+n("packets.verdicts.record_lost"))
 
 	order := []string{"rtt.min", "rtt.p50", "rtt.p90", "rtt.p99", "rtt.p999", "rtt.max"}
 	for i := range order[1:] {
