@@ -293,6 +293,26 @@ func TestQuoteMutations(t *testing.T) {
 	}
 }
 
+// A wrong cookie in a quote of the length that probes of its kind have is forged; in
+// one of another length, also of another kind's, it is somebody else's.
+func TestForgedQuotes(t *testing.T) {
+	c := allConfig()
+	b := newErrorBench(t, c)
+	kinds := []probe.Kind{probe.Echo, probe.Timestamp, probe.Mask}
+	for i, kind := range kinds {
+		for j := range kinds {
+			total := 20 + c.Probes[j].MessageLen
+			want := loader.Foreign
+			if i == j {
+				want = loader.Forged
+			}
+			quote := put(b.quote(kind), 2, 0, byte(total))
+			quote[27] ^= 0x80
+			b.refuses(t, fmt.Sprintf("%v of %d bytes", kind, total), b.a.frame(message(3, 1, quote)), want)
+		}
+	}
+}
+
 // One field of what is around the quote changed a case.
 func TestErrorMutations(t *testing.T) {
 	for _, icmpType := range errorTypes {
