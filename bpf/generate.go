@@ -6,6 +6,6 @@ package bpf
 // major version that CI checks them with, and the BPF CPU version at v3,
 // the first with atomic fetch-and-or, which every kernel from 5.12 on has.
 //
-//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -no-global-types -type verdict -type probe_kind -type counters -type error_kind -type seen_page -type record Reply reply.bpf.c -- -O2 -mcpu=v3 -Wall -Wextra -Werror -Iinclude -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -no-global-types -type verdict -type probe_kind -type counters -type error_kind -type seen_page -type heard_bucket -type record Reply reply.bpf.c -- -O2 -mcpu=v3 -Wall -Wextra -Werror -Iinclude -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -no-global-types -type probe_ring -type probe_descriptor -type probe_shape -type transmit_counters Transmit transmit.bpf.c -- -O2 -mcpu=v3 -Wall -Wextra -Werror -Iinclude -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -no-global-types -type simnet_stats -type behaviour -type flaw Simnet simnet.bpf.c -- -O2 -mcpu=v3 -Wall -Wextra -Werror -Iinclude -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu

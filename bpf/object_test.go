@@ -17,27 +17,32 @@ import (
 	"xsweep/bpf"
 )
 
-// An object holds one program and nothing made for tests, under a licence
+// An object holds its programs and nothing made for tests, under a licence
 // that the kernel takes for GPL-compatible.
-func TestObjectsHoldOneProgram(t *testing.T) {
-	for name, load := range map[string]func() (*ebpf.CollectionSpec, error){
-		"xsweep_reply":  bpf.LoadReply,
-		"xsweep_simnet": bpf.LoadSimnet,
+func TestObjectsHoldTheirPrograms(t *testing.T) {
+	for _, object := range []struct {
+		load  func() (*ebpf.CollectionSpec, error)
+		names []string
+	}{
+		{bpf.LoadReply, []string{"xsweep_pieces", "xsweep_reply"}},
+		{bpf.LoadSimnet, []string{"xsweep_simnet"}},
+		{bpf.LoadTransmit, []string{"count_redirect_err", "count_xmit", "xsweep_transmit"}},
 	} {
-		spec, err := load()
+		spec, err := object.load()
 		if err != nil {
 			t.Fatal(err)
 		}
 		if spec.ByteOrder != binary.LittleEndian {
-			t.Errorf("%s: byte order %v", name, spec.ByteOrder)
+			t.Errorf("%v: byte order %v", object.names, spec.ByteOrder)
 		}
-		if got := slices.Collect(maps.Keys(spec.Programs)); !slices.Equal(got, []string{name}) {
-			t.Errorf("programs %v, not %s alone", got, name)
-			continue
+		if got := slices.Sorted(maps.Keys(spec.Programs)); !slices.Equal(got, object.names) {
+			t.Errorf("programs %v, not %v", got, object.names)
 		}
-		p := spec.Programs[name]
-		if p.Type != ebpf.XDP || p.License != "Dual BSD/GPL" || len(p.Name) > 15 {
-			t.Errorf("program %q: type %v, licence %q", p.Name, p.Type, p.License)
+		for _, p := range spec.Programs {
+			// The kernel keeps 15 characters; those of what sits on devices are seen.
+			if p.License != "Dual BSD/GPL" || p.Type == ebpf.XDP && len(p.Name) > 15 {
+				t.Errorf("program %q: type %v, licence %q", p.Name, p.Type, p.License)
+			}
 		}
 	}
 }
@@ -61,6 +66,8 @@ func TestReplyMaps(t *testing.T) {
 	want := map[string]shape{
 		bpf.ReplyMapSeenDirectory: {ebpf.Array, 4, 4, 1},
 		bpf.ReplyMapSeenPages:     {ebpf.Array, 4, 4096, 1},
+		bpf.ReplyMapErrorPages:    {ebpf.Array, 4, 4096, 1},
+		bpf.ReplyMapHeard:         {ebpf.Array, 4, 64, 4096},
 		bpf.ReplyMapStats:         {ebpf.PerCPUArray, 4, uint32(binary.Size(bpf.ReplyCounters{})), 1},
 		bpf.ReplyMapRings:         {ebpf.ArrayOfMaps, 4, 4, 1},
 	}

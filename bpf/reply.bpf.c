@@ -843,7 +843,7 @@ int xsweep_reply(struct xdp_md *ctx)
 /* For devices whose packets may come in several pieces, and probes that are
  * longer than one. */
 SEC("xdp.frags")
-int xsweep_reply_frags(struct xdp_md *ctx)
+int xsweep_pieces(struct xdp_md *ctx)
 {
 	return filter(ctx, 1);
 }

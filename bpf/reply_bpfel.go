@@ -39,6 +39,11 @@ const (
 	ReplyErrorKindERROR_KINDS             ReplyErrorKind = 5
 )
 
+type ReplyHeardBucket struct {
+	_     structs.HostLayout
+	Slots [8]uint64
+}
+
 type ReplyProbeKind uint32
 
 const (
@@ -94,34 +99,34 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ReplyMapErrorPages        = "error_pages"
-	ReplyMapHeard             = "heard"
-	ReplyMapRings             = "rings"
-	ReplyMapSeenDirectory     = "seen_directory"
-	ReplyMapSeenPages         = "seen_pages"
-	ReplyMapStats             = "stats"
-	ReplyProgXsweepReply      = "xsweep_reply"
-	ReplyProgXsweepReplyFrags = "xsweep_reply_frags"
-	ReplyVarAbiErrorKind      = "abi_error_kind"
-	ReplyVarAbiProbeKind      = "abi_probe_kind"
-	ReplyVarAbiRecord         = "abi_record"
-	ReplyVarAbiVerdict        = "abi_verdict"
-	ReplyVarAttempts          = "attempts"
-	ReplyVarBareIp            = "bare_ip"
-	ReplyVarHeardMask         = "heard_mask"
-	ReplyVarKey               = "key"
-	ReplyVarKinds             = "kinds"
-	ReplyVarMany              = "many"
-	ReplyVarMessageLen        = "message_len"
-	ReplyVarPlaces            = "places"
-	ReplyVarRecordAll         = "record_all"
-	ReplyVarRecordErrors      = "record_errors"
-	ReplyVarRecordFirst       = "record_first"
-	ReplyVarSeenBase          = "seen_base"
-	ReplyVarSeenShift         = "seen_shift"
-	ReplyVarSource            = "source"
-	ReplyVarUtOffset          = "ut_offset"
-	ReplyVarWakeBytes         = "wake_bytes"
+	ReplyMapErrorPages    = "error_pages"
+	ReplyMapHeard         = "heard"
+	ReplyMapRings         = "rings"
+	ReplyMapSeenDirectory = "seen_directory"
+	ReplyMapSeenPages     = "seen_pages"
+	ReplyMapStats         = "stats"
+	ReplyProgXsweepPieces = "xsweep_pieces"
+	ReplyProgXsweepReply  = "xsweep_reply"
+	ReplyVarAbiErrorKind  = "abi_error_kind"
+	ReplyVarAbiProbeKind  = "abi_probe_kind"
+	ReplyVarAbiRecord     = "abi_record"
+	ReplyVarAbiVerdict    = "abi_verdict"
+	ReplyVarAttempts      = "attempts"
+	ReplyVarBareIp        = "bare_ip"
+	ReplyVarHeardMask     = "heard_mask"
+	ReplyVarKey           = "key"
+	ReplyVarKinds         = "kinds"
+	ReplyVarMany          = "many"
+	ReplyVarMessageLen    = "message_len"
+	ReplyVarPlaces        = "places"
+	ReplyVarRecordAll     = "record_all"
+	ReplyVarRecordErrors  = "record_errors"
+	ReplyVarRecordFirst   = "record_first"
+	ReplyVarSeenBase      = "seen_base"
+	ReplyVarSeenShift     = "seen_shift"
+	ReplyVarSource        = "source"
+	ReplyVarUtOffset      = "ut_offset"
+	ReplyVarWakeBytes     = "wake_bytes"
 )
 
 // LoadReply returns the embedded CollectionSpec for Reply.
@@ -166,8 +171,8 @@ type ReplySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ReplyProgramSpecs struct {
-	XsweepReply      *ebpf.ProgramSpec `ebpf:"xsweep_reply"`
-	XsweepReplyFrags *ebpf.ProgramSpec `ebpf:"xsweep_reply_frags"`
+	XsweepPieces *ebpf.ProgramSpec `ebpf:"xsweep_pieces"`
+	XsweepReply  *ebpf.ProgramSpec `ebpf:"xsweep_reply"`
 }
 
 // ReplyMapSpecs contains maps before they are loaded into the kernel.
@@ -277,14 +282,14 @@ type ReplyVariables struct {
 //
 // It can be passed to LoadReplyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ReplyPrograms struct {
-	XsweepReply      *ebpf.Program `ebpf:"xsweep_reply"`
-	XsweepReplyFrags *ebpf.Program `ebpf:"xsweep_reply_frags"`
+	XsweepPieces *ebpf.Program `ebpf:"xsweep_pieces"`
+	XsweepReply  *ebpf.Program `ebpf:"xsweep_reply"`
 }
 
 func (p *ReplyPrograms) Close() error {
 	return _ReplyClose(
+		p.XsweepPieces,
 		p.XsweepReply,
-		p.XsweepReplyFrags,
 	)
 }
 

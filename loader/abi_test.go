@@ -103,13 +103,13 @@ func TestMapSizes(t *testing.T) {
 	}{
 		{"no target", nil, 1, 1, 1},
 		{"one address", []span{{7, 7}}, 1, 1, 1},
-		{"one page", []span{{0, 1<<14 - 1}}, 1, 1, 1},
-		{"over a border", []span{{1<<14 - 1, 1 << 14}}, 1, 2, 2},
-		{"a /16", []span{slash16}, 1, 4, 4},
-		{"a /16, two attempts", []span{slash16}, 2, 8, 8},
-		{"a /16, three attempts", []span{slash16}, 3, 16, 16},
-		{"a /16, 60 attempts", []span{slash16}, 60, 128, 128},
-		{"far apart", []span{{0, 0}, {^uint32(0), ^uint32(0)}}, 1, 1 << 18, 2},
+		{"one page", []span{{0, 1<<15 - 1}}, 1, 1, 1},
+		{"over a border", []span{{1<<15 - 1, 1 << 15}}, 1, 2, 2},
+		{"a /16", []span{slash16}, 1, 2, 2},
+		{"a /16, three attempts", []span{slash16}, 3, 8, 8},
+		{"a /16, four attempts", []span{slash16}, 4, 16, 16},
+		{"a /16, 61 attempts", []span{slash16}, 61, 128, 128},
+		{"far apart", []span{{0, 0}, {^uint32(0), ^uint32(0)}}, 1, 1 << 17, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := defaultConfig()
@@ -121,12 +121,13 @@ func TestMapSizes(t *testing.T) {
 				Key, Value, Entries uint32
 			}
 			got := map[string]size{}
-			for name, m := range map[string]*ebpf.Map{"directory": m.SeenDirectory, "pages": m.SeenPages, "stats": m.Stats} {
+			for name, m := range map[string]*ebpf.Map{"directory": m.SeenDirectory, "pages": m.SeenPages, "errors": m.ErrorPages, "stats": m.Stats} {
 				got[name] = size{m.Type(), m.KeySize(), m.ValueSize(), m.MaxEntries()}
 			}
 			want := map[string]size{
 				"directory": {ebpf.Array, 4, 4, test.directory},
 				"pages":     {ebpf.Array, 4, 4096, test.pages},
+				"errors":    {ebpf.Array, 4, 4096, test.pages},
 				"stats":     {ebpf.PerCPUArray, 4, uint32(binary.Size(bpf.ReplyCounters{})), 1},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -154,7 +155,7 @@ func TestLoadReplyRefuses(t *testing.T) {
 		"IPv6 source":       {func(c *loader.ReplyConfig) { c.Source = netip.IPv6Loopback() }, "source ::1"},
 		"no attempt":        {func(c *loader.ReplyConfig) { c.Attempts = 0 }, "0 attempts"},
 		"negative attempts": {func(c *loader.ReplyConfig) { c.Attempts = -1 }, "-1 attempts"},
-		"too many attempts": {func(c *loader.ReplyConfig) { c.Attempts = loader.MaxAttempts + 1 }, "61 attempts"},
+		"too many attempts": {func(c *loader.ReplyConfig) { c.Attempts = loader.MaxAttempts + 1 }, "62 attempts"},
 		"short message":     {func(c *loader.ReplyConfig) { c.Probes = echoProbes(7) }, "7 bytes"},
 		"long message":      {func(c *loader.ReplyConfig) { c.Probes = echoProbes(65516) }, "65516 bytes"},
 		"no targets at all": {func(c *loader.ReplyConfig) { c.Targets = nil }, "no targets"},

@@ -61,7 +61,6 @@ func TestDifferential(t *testing.T) {
 		c.UTOffset = rng.Int64N(2e18)
 		c.Targets = targets(span{0xc6130000, 0xc61303ff}, span{0xc613ff00, 0xc613ffff})
 		f, m := loadFrozen(t, c, frozenNow), newModel(c, frozenNow)
-		m.capacity = int(f.Maps().Heard.MaxEntries())
 		g := newGenerator(rng, newAnswerer(t, c), c)
 		name := fmt.Sprintf("%+v, bare %t, pieces %t, %d attempts", combined, bare, c.Pieces, c.Attempts)
 		for i := range frames/len(combinations) + 1 {

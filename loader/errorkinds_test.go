@@ -115,8 +115,8 @@ func TestErrorCodes(t *testing.T) {
 			b.accepts(t, "another TTL", b.a.frame(m), func(r *bpf.ReplyRecord) { known(r); r.QuotedTtl, r.Ttl = ttl, 255-ttl })
 		}
 	}
-	if b.last.Both != 0 {
-		t.Errorf("%d targets gave a reply too", b.last.Both)
+	if n := b.both(t); n != 0 {
+		t.Errorf("%d targets gave a reply too", n)
 	}
 }
 

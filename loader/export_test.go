@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -132,25 +131,24 @@ func (r *Reply) ShrinkRings(size uint32) error {
 	return nil
 }
 
-// ShrinkHeard gives the filter a table of so many entries of what was heard, so
-// that a test can fill it. The clock, if it is to be frozen, is frozen afterwards.
-func (r *Reply) ShrinkHeard(entries uint32) error {
-	spec, err := bpf.LoadReply()
-	if err != nil {
-		return err
+// FillHeard takes what is free in the table of what was heard.
+func (r *Reply) FillHeard() error {
+	m := r.objects.Heard
+	keys := make([]uint32, m.MaxEntries())
+	buckets := make([]bpf.ReplyHeardBucket, m.MaxEntries())
+	var cursor ebpf.MapBatchCursor
+	if n, err := m.BatchLookup(&cursor, keys, buckets, nil); n != len(keys) {
+		return fmt.Errorf("read %d of %d buckets: %w", n, len(keys), err)
 	}
-	small := spec.Maps[bpf.ReplyMapHeard]
-	small.MaxEntries = entries
-	m, err := ebpf.NewMap(small)
-	if err != nil {
-		return err
+	for i := range buckets {
+		for k, taken := range buckets[i].Slots {
+			if taken == 0 {
+				buckets[i].Slots[k] = ^uint64(0) // nothing that was heard
+			}
+		}
 	}
-	if err := r.rewrite(nil, map[string]*ebpf.Map{bpf.ReplyMapHeard: m}); err != nil {
-		return errors.Join(err, m.Close())
-	}
-	old := r.objects.Heard
-	r.objects.Heard = m
-	return old.Close()
+	_, err := m.BatchUpdate(keys, buckets, nil)
+	return err
 }
 
 // VerifiedInstructions is how many instructions the verifier walked through.

@@ -79,10 +79,8 @@ func defaultConfig() loader.ReplyConfig {
 type filter struct {
 	*loader.Reply
 	last loader.ReplyStats // the counters before the next frame
-	// watch makes every effect tell the code that was counted, which takes longer
-	// than all else. codes are the counters before the next frame.
+	// watch makes every effect tell the code that was counted.
 	watch bool
-	codes []bpf.ReplyCodeCounts // by type and CPU
 	raw   ringbuf.Record
 }
 
@@ -132,7 +130,6 @@ type effect struct {
 	RTT     int64           // the RTT that was counted, in ns, or -1
 	Code    string          // the type and code that were counted, as 3/1; empty also if nobody watches
 	Errored bool            // a target more that an error came for
-	Both    bool            // a target more that gave a reply and an error
 	Record  bpf.ReplyRecord // zero: none
 	Message string          // what follows the record
 }
@@ -196,7 +193,6 @@ func (f *filter) compare(t testing.TB, action uint32) effect {
 	}
 	e.Verdict = loader.Verdict(verdict)
 	e.Errored = onlyMoved(t, "errored", []uint64{was.Errored}, []uint64{now.Errored}) == 0
-	e.Both = onlyMoved(t, "both", []uint64{was.Both}, []uint64{now.Both}) == 0
 	e.TTL = onlyMoved(t, "ttl", was.TTL[:], now.TTL[:])
 	bin := onlyMoved(t, "rtt bin", was.RTT[:], now.RTT[:])
 	low, high := was.RTTMin, was.RTTMax
@@ -217,7 +213,7 @@ func (f *filter) compare(t testing.TB, action uint32) effect {
 		t.Errorf("RTT count, sum, minimum and maximum are %d, not %d", got, want)
 	}
 	if f.watch {
-		e.Code = f.countedCode(t)
+		e.Code = countedCode(t, was.Codes(), now.Codes())
 	}
 	return e
 }
@@ -239,48 +235,40 @@ func (f *filter) agree(t testing.TB, m *model, frame []byte, what string) effect
 // agreeInTotal compares what the counters have come to.
 func (f *filter) agreeInTotal(t testing.TB, m *model) {
 	t.Helper()
-	codes, err := f.Codes()
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := f.Stats()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(m.totals(), totals{Errored: s.Errored, Both: s.Both, Codes: codes}); diff != "" {
+	if diff := cmp.Diff(m.totals(), totals{Errored: s.Errored, Both: f.both(t), Codes: s.Codes()}); diff != "" {
 		t.Fatalf("in total (-want +got):\n%s", diff)
 	}
 }
 
-// countedCode finds the one type and code that were counted since it was
-// called before. It reads all counters at once, which is quicker than Codes is.
-func (f *filter) countedCode(t testing.TB) string {
+// both is how many targets gave a reply and an error.
+func (f *filter) both(t testing.TB) uint64 {
 	t.Helper()
-	m := f.Maps().Codes
-	types := int(m.MaxEntries())
-	cpus := ebpf.MustPossibleCPU()
-	keys, counts := make([]uint32, types), make([]bpf.ReplyCodeCounts, types*cpus)
-	var cursor ebpf.MapBatchCursor
-	n, err := m.BatchLookup(&cursor, keys, counts, nil)
-	if n != types || err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		t.Fatalf("read %d of %d types: %v", n, types, err)
+	n, err := f.Both()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if f.codes == nil {
-		f.codes = make([]bpf.ReplyCodeCounts, len(counts))
-	}
+	return n
+}
+
+// countedCode finds the one type and code that one was added to.
+func countedCode(t testing.TB, was, now map[uint8]map[uint8]uint64) string {
+	t.Helper()
 	counted := ""
-	for i := range counts {
-		if counts[i] == f.codes[i] {
-			continue
+	for icmpType, codes := range now {
+		for code, n := range codes {
+			switch before := was[icmpType][code]; {
+			case n == before:
+			case n == before+1 && counted == "":
+				counted = codeName(icmpType, code)
+			default:
+				t.Fatalf("type %d, code %d went from %d to %d, and %s was counted too", icmpType, code, before, n, counted)
+			}
 		}
-		icmpType := uint8(keys[i/cpus])
-		code := onlyMoved(t, fmt.Sprintf("type %d, code", icmpType), f.codes[i].Count[:], counts[i].Count[:])
-		if counted != "" {
-			t.Fatalf("type %d, code %d was counted, and %s too", icmpType, code, counted)
-		}
-		counted = codeName(icmpType, uint8(code))
 	}
-	f.codes = counts
 	return counted
 }
 

@@ -119,7 +119,7 @@ func TestManyMutations(t *testing.T) {
 	}
 	// Errors are charged to the target, as ever.
 	got := f.run(t, a.errorAbout(slash16.hi, routerA, 3, 1))
-	if got.Verdict != loader.Error || got.Record.Target != slash16.hi || !got.Errored || got.Both {
+	if got.Verdict != loader.Error || got.Record.Target != slash16.hi || !got.Errored {
 		t.Errorf("an error: got %+v", got)
 	}
 	if got := f.run(t, a.errorAbout(slash16.hi+1, routerA, 3, 1)); got != passed(loader.Foreign) {

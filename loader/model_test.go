@@ -317,7 +317,6 @@ func (m *model) judgePositive(r bpf.ReplyRecord) effect {
 	}
 	if len(before) == 0 {
 		m.seen[r.Target] = map[answerKind]bool{}
-		e.Both = m.errored[r.Target]
 	}
 	m.seen[r.Target][kind] = true
 	if e.Verdict != loader.Duplicate {
@@ -413,7 +412,7 @@ func (m *model) hear(r bpf.ReplyRecord, message []byte) effect {
 	}
 	if !m.errored[r.Target] {
 		m.errored[r.Target] = true
-		e.Errored, e.Both = true, len(m.seen[r.Target]) > 0
+		e.Errored = true
 	}
 	if wanted && mayBeExtended(message) {
 		// In whole words, and no more than RFC 4884 allows a datagram.
@@ -456,10 +455,10 @@ func (m *model) count(r bpf.ReplyRecord) string {
 
 // inSpan says whether the address lies in a page of the bitmap that the
 // target set touches: 32,768 bits, shared out to the addresses in order. An
-// address has one for each kind, with more attempts one for each of echo's too,
-// and one for errors.
+// address has one for each kind, and with more attempts one for each of echo's
+// too.
 func (m *model) inSpan(a uint32) bool {
-	needed := uint32(len(m.Probes)) + 1
+	needed := uint32(len(m.Probes))
 	for _, p := range m.Probes {
 		if p.Request == 8 && m.Attempts > 1 {
 			needed += uint32(m.Attempts)

@@ -21,7 +21,6 @@ func TestPieces(t *testing.T) {
 	c := allConfig()
 	c.Pieces = true
 	f, a, m := loadFrozen(t, c, frozenNow), newAnswerer(t, c), newModel(c, frozenNow)
-	m.capacity = int(f.Maps().Heard.MaxEntries())
 	target := slash16.lo
 	lengths := []int{8, 40, 3300, 4094, 4095, 4096, 4097, 8972, 20_000}
 	for range 300 {

@@ -235,7 +235,7 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 	r := &Reply{seenShift: seen.shift}
 	program := bpf.ReplyProgXsweepReply
 	if c.Pieces {
-		program = bpf.ReplyProgXsweepReplyFrags
+		program = bpf.ReplyProgXsweepPieces
 	}
 	if err := r.objects.load(spec, program); err != nil {
 		return nil, loadError("reply filter", err)

@@ -28,11 +28,10 @@ func each(ranges []addressRange) iter.Seq2[uint32, uint32] {
 
 var onlyEcho = []probeKind{echoKind}
 
-// All of IPv4 at one attempt takes 262,144 pages of 4 KiB, 1 GiB: a bit for
-// replies and one for errors.
+// All of IPv4 at one attempt takes 131,072 pages of 4 KiB: 512 MiB.
 func TestSeenLayoutOfAllIPv4(t *testing.T) {
 	l := newSeenLayout(each([]addressRange{{0, ^uint32(0)}}), onlyEcho, 1)
-	if l.pages != 262144 || len(l.directory) != 262144 || l.base != 0 || l.shift != 1 {
+	if l.pages != 131072 || len(l.directory) != 131072 || l.base != 0 || l.shift != 0 {
 		t.Errorf("%d pages, %d entries, base %d, shift %d", l.pages, len(l.directory), l.base, l.shift)
 	}
 	for i, entry := range l.directory {
@@ -43,7 +42,7 @@ func TestSeenLayoutOfAllIPv4(t *testing.T) {
 }
 
 // Each kind and attempt has its bit, from two attempts on the unknown one of
-// echo too, and errors have the topmost; all lie in one word.
+// echo too; all lie in one word.
 func TestSeenPlaces(t *testing.T) {
 	for _, kinds := range [][]probeKind{
 		onlyEcho, {timestampKind}, {maskKind}, {timestampKind, echoKind}, {echoKind, timestampKind, maskKind}, {maskKind, timestampKind, echoKind},
@@ -63,9 +62,9 @@ func TestSeenPlaces(t *testing.T) {
 					used[place] = true
 				}
 			}
-			top := uint8(1<<shift - 1)
-			if used[top] || int(top)/2 >= len(used)+1 || top > 63 || slices.Max(slices.Collect(maps.Keys(used))) > top {
-				t.Errorf("%v, %d attempts: %d bits used, %d there", kinds, attempts, len(used), top+1)
+			size := 1 << shift
+			if size/2 >= len(used) || size > 64 || int(slices.Max(slices.Collect(maps.Keys(used)))) >= size {
+				t.Errorf("%v, %d attempts: %d bits used, %d there", kinds, attempts, len(used), size)
 			}
 		}
 	}
@@ -78,11 +77,11 @@ func TestSeenLayoutAgainstModel(t *testing.T) {
 		attempts := 1 + rng.IntN(MaxAttempts)
 		ranges := randomRanges(rng)
 		l := newSeenLayout(each(ranges), onlyEcho, attempts)
-		needed := uint64(2)
+		needed := uint64(1)
 		if attempts > 1 {
-			needed = uint64(attempts) + 2
+			needed = uint64(attempts) + 1
 		}
-		bits := uint64(2)
+		bits := uint64(1)
 		for bits < needed {
 			bits *= 2
 		}
@@ -140,4 +139,34 @@ func randomRanges(rng *rand.Rand) []addressRange {
 		ranges = append(ranges, addressRange{borders[0], borders[1]})
 	}
 	return ranges
+}
+
+// Targets count that have a bit in both bitmaps, whichever of their bits replies
+// have.
+func TestCountBoth(t *testing.T) {
+	rng := testrand.New(t)
+	for shift := range uint32(7) {
+		width := 1 << shift
+		replies, errors := make([]uint64, 20), make([]uint64, 20)
+		want := uint64(0)
+		for word := range replies {
+			for first := 0; first < 64; first += width {
+				replied, refused := rng.IntN(2) == 0, rng.IntN(2) == 0
+				if replied {
+					for range 1 + rng.IntN(3) {
+						replies[word] |= 1 << (first + rng.IntN(width))
+					}
+				}
+				if refused {
+					errors[word] |= 1 << first
+				}
+				if replied && refused {
+					want++
+				}
+			}
+		}
+		if got := countBoth(replies, errors, shift); got != want {
+			t.Errorf("%d bits a target: %d, want %d", width, got, want)
+		}
+	}
 }
