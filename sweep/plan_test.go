@@ -14,6 +14,7 @@ import (
 
 	"xsweep/loader"
 	"xsweep/sweep/pace"
+	"xsweep/sweep/probe"
 	"xsweep/sweep/target"
 )
 
@@ -121,7 +122,12 @@ func TestPlanErrors(t *testing.T) {
 	}{
 		"no targets":            {func(c *Config) { c.Targets = nil }, "no targets"},
 		"negative probes":       {func(c *Config) { c.Probes = -1 }, "-1 probes"},
-		"too many probes":       {func(c *Config) { c.Probes = loader.MaxAttempts + 1 }, "64 probes"},
+		"too many probes":       {func(c *Config) { c.Probes = loader.MaxAttempts + 1 }, "62 probes"},
+		"a kind twice":          {func(c *Config) { c.Kinds = []probe.Kind{probe.Mask, probe.Mask} }, "each once"},
+		"unknown kind":          {func(c *Config) { c.Kinds = []probe.Kind{probe.NumKinds} }, "kind 3"},
+		"too long":              {func(c *Config) { c.Size = 65508 }, "size 65508"},
+		"unknown replies":       {func(c *Config) { c.Replies = "some" }, `"some"`},
+		"many without a tag":    {func(c *Config) { c.Many, c.Size = true, 19 }, "at least 20"},
 		"negative max runtime":  {func(c *Config) { c.MaxRuntime = -time.Second }, "max runtime -1s"},
 		"unknown transmitter":   {func(c *Config) { c.Tx = "pigeon" }, `"pigeon"`},
 		"shard beyond the last": {func(c *Config) { c.Shard = target.Shard{Index: 5, Count: 4} }, `"5/4"`},

@@ -15,18 +15,19 @@ import (
 // sound is a summary with something in every counter, which adds up.
 func sound() Summary {
 	return Summary{
-		Config: map[string]any{"all": true},
+		Config: map[string]any{"all": true, "replies": AllReplies},
 		Targets: TargetCounts{
 			Named: 1000, Excluded: 100, Special: 50, OtherShards: 425,
 			Skipped: map[string]uint64{"own": 1, "broadcast": 4}, Swept: 400, Unprobed: 20,
-			Answered: 90, ErrorsOnly: 10, Silent: 300,
+			Answered: 90, ErrorsOnly: 10, Both: 4, Silent: 300,
 		},
 		Probes: ProbeCounts{
 			Due: 850, Handed: 802, Unsent: map[string]uint64{"skipped": 10, "stopped": 38},
 			Accepted: 790, Unconfirmed: 2, Refused: map[string]uint64{"ENOBUFS": 7, "EPERM": 3},
 		},
-		Packets: PacketCounts{Judged: 130, Verdicts: map[string]uint64{
-			"first": 90, "repeat": 20, "duplicate": 5, "forged": 8, "other": 6, "record_lost": 1,
+		Packets: PacketCounts{Judged: 150, Verdicts: map[string]uint64{
+			"first": 80, "repeat": 15, "duplicate": 4, "error": 10, "error_duplicate": 4, "error_unchecked": 2,
+			"forged": 8, "other": 26, "record_lost": 1,
 		}},
 		Records: RecordCounts{
 			Offered: 115, Emitted: 110, Lost: 3, Suppressed: 2,
@@ -55,12 +56,13 @@ func TestCheck(t *testing.T) {
 		due      = "probes: due ="
 		handed   = "probes: handed ="
 		judged   = "packets: judged ="
-		verdicts = "records: offered = first"
+		verdicts = "records: offered = what was asked for"
+		both     = "targets: both:"
 		offered  = "records: offered = emitted"
 		sinkA    = "sink a: emitted ="
 		sinkB    = "sink b: emitted ="
 	)
-	all := []string{named, swept, due, handed, judged, verdicts, offered, sinkA, sinkB}
+	all := []string{named, swept, both, due, handed, judged, verdicts, offered, sinkA, sinkB}
 	for name, tc := range map[string]struct {
 		change func(*Summary)
 		broken []string
@@ -89,6 +91,12 @@ func TestCheck(t *testing.T) {
 		"repeat":       {func(s *Summary) { s.Packets.Verdicts["repeat"]++ }, []string{judged, verdicts}},
 		"duplicate":    {func(s *Summary) { s.Packets.Verdicts["duplicate"]++ }, []string{judged, verdicts}},
 		"only firsts":  {func(s *Summary) { s.Config["all"] = false }, []string{verdicts}},
+		"an error":     {func(s *Summary) { s.Packets.Verdicts["error"]++ }, []string{judged, verdicts}},
+		"an old error": {func(s *Summary) { s.Packets.Verdicts["error_duplicate"]++ }, []string{judged, verdicts}},
+		"unchecked":    {func(s *Summary) { s.Packets.Verdicts["error_unchecked"]++ }, []string{judged, verdicts}},
+		"positive":     {func(s *Summary) { s.Config["replies"] = PositiveReplies }, []string{verdicts}},
+		"errors":       {func(s *Summary) { s.Config["replies"] = ErrorReplies }, []string{verdicts}},
+		"both":         {func(s *Summary) { s.Targets.Both = 91 }, []string{both}},
 		"offered":      {func(s *Summary) { s.Records.Offered++ }, []string{verdicts, offered}},
 		"emitted":      {func(s *Summary) { s.Records.Emitted++ }, []string{offered, sinkA, sinkB}},
 		"lost":         {func(s *Summary) { s.Records.Lost++ }, []string{offered}},
@@ -159,10 +167,10 @@ func TestSummaryJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for object, keys := range map[string]string{
-		"":            "version command config seed started ended interrupted targets probes packets records devices transmitter rate rtt ttl kinds",
-		"targets":     "named excluded special skipped swept answered errors_only silent",
+		"":            "version command config seed started ended interrupted targets probes packets records devices transmitter rate rtt ttl initial_ttl kinds",
+		"targets":     "named excluded special skipped swept answered errors_only both silent",
 		"probes":      "due handed unsent accepted refused unconfirmed",
-		"packets":     "judged verdicts",
+		"packets":     "judged verdicts extensions",
 		"records":     "offered emitted lost suppressed sinks",
 		"rate":        "asked mean peak_second stalls",
 		"transmitter": "used why threads measured",
@@ -178,12 +186,12 @@ func TestSummaryJSON(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range [][2]string{{"targets", "skipped"}, {"probes", "unsent"}, {"probes", "refused"}, {"packets", "verdicts"}} {
+	for _, path := range [][2]string{{"targets", "skipped"}, {"probes", "unsent"}, {"probes", "refused"}, {"packets", "verdicts"}, {"packets", "extensions"}} {
 		if _, ok := got[path[0]].(map[string]any)[path[1]].(map[string]any); !ok {
 			t.Errorf("%s.%s is not an object", path[0], path[1])
 		}
 	}
-	for _, key := range []string{"devices", "ttl", "kinds"} {
+	for _, key := range []string{"devices", "ttl", "initial_ttl", "kinds"} {
 		if _, ok := got[key].(map[string]any); !ok {
 			t.Errorf("%s is not an object", key)
 		}
