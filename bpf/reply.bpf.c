@@ -680,7 +680,7 @@ static __always_inline enum verdict judge_error(struct counters *st, const struc
 		return VERDICT_MALFORMED;
 	if (quoted->protocol != IPPROTO_ICMP || quoted->saddr != source || packet->ip->daddr != source)
 		return VERDICT_FOREIGN;
-	if (quoted->frag_off & bpf_htons(IP_OFFSET_MASK))
+	if (quoted->frag_off & bpf_htons(IP_OFFSET_MASK) && quoted->frag_off != IP_SWAPPED_DF)
 		return VERDICT_FRAGMENT;
 	quoted_icmp = (void *)quoted + header;
 	if (quote < header + sizeof(*quoted_icmp) || (void *)(quoted_icmp + 1) > data_end)

@@ -189,6 +189,7 @@ func TestQuoteMutations(t *testing.T) {
 		{"total length in the other byte order", func(q []byte) []byte { return put(q, 2, q[3], q[2]) }, loader.Error, nil},
 		{"do not fragment", at(6, 0x40), loader.Error, nil},
 		{"reserved flag", at(6, 0x80), loader.Error, nil},
+		{"do not fragment, in the byte order of the router", at(6, 0, 0x40), loader.Error, nil},
 		{"the first fragment", at(6, 0x20), loader.Error, nil},
 		{"a later fragment", at(6, 0x20, 1), loader.Fragment, nil},
 		{"the last fragment", at(6, 0x1f, 0xff), loader.Fragment, nil},
@@ -246,6 +247,9 @@ func TestQuoteMutations(t *testing.T) {
 	}
 	for bit := range 13 {
 		units := 1 << bit
+		if units == 0x40 { // "don't fragment", byte-swapped
+			continue
+		}
 		cases = append(cases, change{fmt.Sprintf("fragment offset %d", 8*units), at(6, byte(units>>8), byte(units)), loader.Fragment, nil})
 	}
 	for icmpType := range 256 {

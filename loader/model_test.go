@@ -357,7 +357,7 @@ func (m *model) judgeError(ip header, icmp layers.ICMPv4, message []byte) effect
 		return passed(loader.Malformed)
 	case quoted.Protocol != layers.IPProtocolICMPv4, !m.isSource(quoted.source()), !m.isSource(ip.destination()):
 		return passed(loader.Foreign)
-	case quoted.FragOffset != 0:
+	case quoted.FragOffset != 0 && (quoted.FragOffset != 0x40 || quoted.Flags != 0): // "don't fragment", byte-swapped
 		return passed(loader.Fragment)
 	case len(quote) < quoted.length+8:
 		return passed(loader.Malformed)

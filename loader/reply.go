@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
@@ -306,6 +308,10 @@ func ringBytes(cpus int) uint32 {
 	share := uint32(ringBudget / cpus)
 	return max(uint32(1)<<(bits.Len32(share)-1), minRing)
 }
+
+// HavePieces says whether programs can take packets in several pieces: from
+// Linux 5.18 on.
+func HavePieces() bool { return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes) == nil }
 
 // heardBuckets is how many buckets of 64 bytes the table of errors that were
 // heard has: a power of two. Each has room for eight, so that there are two for

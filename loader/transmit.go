@@ -185,6 +185,9 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 	}
 	if err := t.objects.Maps[bpf.TransmitMapDevices].Put(uint32(c.Device), uint32(c.Device)); err != nil {
 		t.Close()
+		if !deviceExists(c.Device) { // the kernel calls that an invalid argument
+			err = unix.ENODEV
+		}
 		return nil, fmt.Errorf("name it the device with index %d: %w", c.Device, err)
 	}
 	if !traced {

@@ -16,6 +16,7 @@ import (
 
 	"xsweep/internal/lab"
 	"xsweep/internal/lab/labtest"
+	"xsweep/loader"
 	"xsweep/sweep/pace"
 	"xsweep/sweep/probe"
 	"xsweep/sweep/reply"
@@ -159,6 +160,11 @@ func TestTimestamps(t *testing.T) {
 func TestManyAnswers(t *testing.T) {
 	startLab(t, lab.Config{Responder: lab.Kernel})
 	c := Config{Targets: named(t, "198.18.0.3", "255.255.255.255", "224.0.0.1", "198.18.7.7"), Probes: 2, ProbeInterval: time.Millisecond, RecordAll: true}
+	// Of others an answer counts only from themselves, unless one asks for more.
+	if err := startError(t, c); !containsText(err, "3 of the targets stand for many hosts") {
+		t.Errorf("error %v", err)
+	}
+	c.Many = true
 	s, records := runSweep(t, c)
 	type answer struct{ addr, from string }
 	first, again := map[answer]int{}, map[answer]int{}
@@ -178,6 +184,36 @@ func TestManyAnswers(t *testing.T) {
 	}
 	if s.Targets.Answered != 4 || s.Targets.Silent != 0 || s.Config["many"] != true {
 		t.Errorf("targets %+v, many %v", s.Targets, s.Config["many"])
+	}
+}
+
+// Alone, such targets imply it.
+func TestManyImplied(t *testing.T) {
+	startLab(t, lab.Config{Responder: lab.Kernel})
+	s, records := runSweep(t, Config{Targets: named(t, "198.18.0.3", "224.0.0.1")})
+	if len(records) != 2 || s.Targets.Answered != 2 || s.Config["many"] != true {
+		t.Errorf("%d records, %+v, many %v", len(records), s.Targets, s.Config["many"])
+	}
+}
+
+// Kernels that take packets in one piece alone sweep what fits, also on devices
+// with a large MTU.
+func TestNeedPieces(t *testing.T) {
+	const short, long = loader.MaxMessageLen, loader.MaxMessageLen + 1
+	for _, tc := range []struct {
+		longest, mtu int
+		have, want   bool
+		fails        bool
+	}{
+		{28, 1500, true, false, false}, {28, 1500, false, false, false},
+		{28, 65536, true, true, false}, {28, 65536, false, false, false},
+		{short, 9000, false, false, false},
+		{long, 65536, true, true, false}, {long, 65536, false, false, true},
+	} {
+		got, err := needPieces(tc.longest, tc.mtu, func() bool { return tc.have })
+		if got != tc.want || (err != nil) != tc.fails || tc.fails && !containsText(err, "Linux 5.18") {
+			t.Errorf("%+v: %v, %v", tc, got, err)
+		}
 	}
 }
 

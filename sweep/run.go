@@ -111,6 +111,10 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		return err
 	}
 	if n := r.route.Many; n > 0 && !r.config.Many {
+		if n < r.route.Sweepable {
+			return fmt.Errorf("%d of the targets stand for many hosts (broadcast or multicast addresses), the others for themselves: "+
+				"sweep them apart, or take answers from any address for all of them with --many", n)
+		}
 		r.config.Many, r.plan.config.Many = true, true
 		if err := r.config.checkMany(); err != nil {
 			return err
@@ -198,13 +202,10 @@ func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template
 	}
 	var err error
 	longest := r.config.packetLen() - probe.HeaderLen + 8 // of ICMP messages
-	c.Pieces = device.MTU > loader.MaxOnePieceMTU || longest > loader.MaxMessageLen
-	r.filter, err = loader.LoadReply(c)
-	if c.Pieces && longest <= loader.MaxMessageLen && errors.Is(err, loader.ErrKernel) {
-		c.Pieces = false // an old kernel; generic mode may serve
-		r.filter, err = loader.LoadReply(c)
+	if c.Pieces, err = needPieces(longest, device.MTU, loader.HavePieces); err != nil {
+		return err
 	}
-	if err != nil {
+	if r.filter, err = loader.LoadReply(c); err != nil {
 		return err
 	}
 	mode, err := r.filter.Attach(device.Name, device.Index, r.config.XDP)
@@ -222,6 +223,21 @@ func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template
 	r.unwatch = unwatch
 	r.link, err = route.WatchLink(watch, device.Index)
 	return err
+}
+
+// needPieces says whether the filter must take packets in several pieces: for
+// messages that are too long for one, and for devices with an MTU that is. Where
+// the kernel cannot, generic mode may still serve such a device.
+func needPieces(longest, mtu int, have func() bool) (bool, error) {
+	switch {
+	case longest <= loader.MaxMessageLen && mtu <= loader.MaxOnePieceMTU:
+		return false, nil
+	case have():
+		return true, nil
+	case longest > loader.MaxMessageLen:
+		return false, fmt.Errorf("ICMP messages of %d bytes: over %d take Linux 5.18 or later: use a smaller --size", longest, loader.MaxMessageLen)
+	}
+	return false, nil
 }
 
 func ranges(set target.Set) func(yield func(first, last uint32) bool) {

@@ -174,7 +174,7 @@ func (s *Summary) Losses() []string {
 		losses = append(losses, fmt.Sprintf("%d probes were refused by the device (%s)", n, describeCounts(s.Probes.Refused)))
 	}
 	if n := s.Packets.Verdicts["record_lost"]; n > 0 {
-		losses = append(losses, fmt.Sprintf("%d replies were lost: the record ring was full", n))
+		losses = append(losses, fmt.Sprintf("%d replies were lost: there was no room for their records", n))
 	}
 	if n := s.Records.Lost; n > 0 {
 		losses = append(losses, fmt.Sprintf("%d records were lost between kernel and program", n))

@@ -130,7 +130,7 @@ func TestLosses(t *testing.T) {
 	s := sound()
 	want := []string{
 		"10 probes were refused by the device (ENOBUFS 7, EPERM 3)",
-		"1 replies were lost: the record ring was full",
+		"1 replies were lost: there was no room for their records",
 		"3 records were lost between kernel and program",
 		"1 records could not be written to a",
 	}

@@ -19,6 +19,10 @@
 #define IP_FRAGMENT_MASK 0x3fff /* more fragments, or an offset */
 #define IP_OFFSET_MASK 0x1fff
 
+/* What "don't fragment" looks like where a router quotes the field in the byte
+ * order of its own, as systems of BSD's line did: as it stands in the packet. */
+#define IP_SWAPPED_DF 0x4000
+
 /* RFC 792, RFC 950. (linux/icmp.h draws in the C library's socket headers.) */
 #define ICMP_ECHO_REPLY 0
 #define ICMP_UNREACHABLE 3

@@ -261,7 +261,7 @@ func (f *sweepFlags) completeProbes() error {
 	if c.Size = f.size; c.Size == 0 {
 		c.Size = -1
 	}
-	if f.dscp != "" {
+	if f.changed("dscp") {
 		if f.changed("tos") {
 			return errors.New("--tos and --dscp set the same octet: give one")
 		}
