@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"xsweep/internal/lab/labtest"
 	"xsweep/internal/testrand"
 	"xsweep/loader"
 	"xsweep/sweep/probe"
@@ -15,7 +16,7 @@ import (
 // model has it, and with their checksums verified to the last byte.
 func TestPieces(t *testing.T) {
 	if !havePieces(t) {
-		t.Skip("packets in several pieces need Linux 5.18")
+		labtest.Lacking(t, "Linux 5.18: packets in several pieces")
 	}
 	rng := testrand.New(t)
 	c := allConfig()

@@ -5,6 +5,8 @@ package loader_test
 import (
 	"fmt"
 	"testing"
+
+	"xsweep/internal/lab/labtest"
 )
 
 // instructionLimit is how many instructions the verifier walks through before it
@@ -35,7 +37,7 @@ func testVerified(t *testing.T, pieces bool) {
 				c.RecordFirst, c.RecordAll, c.RecordErrors = everything, everything, everything
 				n, ok := load(t, c).VerifiedInstructions()
 				if !ok {
-					t.Skip("this kernel does not tell: Linux 5.16 does")
+					labtest.Lacking(t, "Linux 5.16, which tells how many instructions it walked through")
 				}
 				if n > most {
 					most, by = n, fmt.Sprintf("%v, everything %t, many %t", probes, everything, many)
