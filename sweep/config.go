@@ -134,8 +134,8 @@ type Config struct {
 	// reply and the first of equal errors.
 	RecordAll bool
 	// Many takes answers to a probe from any address, one from each: for targets
-	// that stand for many hosts. It is implied where a target is a broadcast or
-	// multicast address. It goes with echo requests alone.
+	// that stand for many hosts. It is implied where all targets are broadcast or
+	// multicast addresses. It goes with echo requests alone.
 	Many bool
 
 	// untraced is for tests: xdp does as on kernels without tracepoints.

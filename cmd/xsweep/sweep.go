@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -108,7 +107,7 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.tos, "tos", 0, "type of service octet of probes, 0 to 255")
 	flags.StringVar(&f.dscp, "dscp", "", "differentiated services code point of probes, by `NAME` (EF, AF41, CS6, LE) or number")
 	flags.BoolVar(&c.DontFragment, "df", false, "forbid routers to fragment probes")
-	flags.BoolVar(&c.Many, "many", false, "take answers to a probe from any address, one from each; implied for broadcast and multicast targets")
+	flags.BoolVar(&c.Many, "many", false, "take answers to a probe from any address, one from each; implied where all targets are broadcast or multicast addresses")
 
 	flags.Var(flagValue[pace.Rate]{&c.Rate, pace.ParseRate, pace.Rate.String, "rate"}, "rate",
 		"packets per second, such as 500, 10k, 1.5M or max")
@@ -237,43 +236,6 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 		return fmt.Errorf("exclude: %w", err)
 	}
 	c.Exclude = target.SetOf(excluded)
-	return nil
-}
-
-// completeProbes decides what probes look like.
-func (f *sweepFlags) completeProbes() error {
-	c := &f.config
-	var err error
-	if c.Kinds, err = probe.ParseKinds(f.probe); err != nil {
-		return fmt.Errorf("--%w", err)
-	}
-	echo := slices.Contains(c.Kinds, probe.Echo)
-	for _, flag := range []string{"size", "payload-pattern"} {
-		if f.changed(flag) && !echo {
-			return fmt.Errorf("--%s: %s requests have a fixed size: leave it out, or send echo requests too", flag, f.probe)
-		}
-	}
-	if c.Many && (!echo || len(c.Kinds) > 1) {
-		return fmt.Errorf("--many: only echo requests bring back whom they were for: use --probe echo")
-	}
-	c.HopLimit, c.TOS = uint8(f.ttl), uint8(f.tos)
-	// None, where zero would mean the default.
-	if c.Size = f.size; c.Size == 0 {
-		c.Size = -1
-	}
-	if f.changed("dscp") {
-		if f.changed("tos") {
-			return errors.New("--tos and --dscp set the same octet: give one")
-		}
-		if c.TOS, err = parseDSCP(f.dscp); err != nil {
-			return fmt.Errorf("--dscp %w", err)
-		}
-	}
-	if f.changed("payload-pattern") {
-		if c.Pattern, err = hex.DecodeString(f.pattern); err != nil || len(c.Pattern) == 0 {
-			return fmt.Errorf("--payload-pattern %q: must be pairs of hexadecimal digits, such as a5 or deadbeef", f.pattern)
-		}
-	}
 	return nil
 }
 
