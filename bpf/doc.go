@@ -7,7 +7,8 @@
 //   - transmit.bpf.c sends probes from inside the kernel.
 //   - simnet.bpf.c plays a whole network at the far end of the lab's link.
 //
-// include/ holds what they share: parsing, checksums, the cookie, and the
+// include/ holds what they share (parsing, checksums, the cookie), subjects of one
+// program that stand by themselves (what was heard, the errors of the lab), and the
 // structs that travel between kernel and user space. Nothing here knows how
 // programs are loaded or attached; that is package loader.
 package bpf
