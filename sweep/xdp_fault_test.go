@@ -91,8 +91,8 @@ func txFrames(t *testing.T) uint64 {
 // program off, each probe from then on is refused for what the driver says, at
 // the sweep's pace, and the sweep goes on to its end.
 func TestXDPPeerDetached(t *testing.T) {
-	// More than one of two threads has: both have had their first frames taken, and
-	// neither can say of the device that it never took any.
+	// More than a second thread needs to start: a thread whose very first frame is
+	// refused says that the device takes none, which ends the sweep.
 	const sent = 70_000
 	for _, threads := range []int{1, 2} {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {
