@@ -82,7 +82,7 @@ func TestRecordAgrees(t *testing.T) {
 	}
 	want := reply.Record{
 		Time: time.Unix(6, 0).UTC(), Addr: netip.MustParseAddr("198.19.10.11"), From: netip.MustParseAddr("198.19.12.13"),
-		TTL: 57, Attempt: 3, Duplicate: true, Size: 64, RTT: 1234567, ClockOffset: reply.OffsetUnknown,
+		TTL: 57, Attempt: 3, Verdict: loader.Repeat, Duplicate: true, Size: 64, RTT: 1234567, ClockOffset: reply.OffsetUnknown,
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

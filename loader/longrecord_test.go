@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"xsweep/internal/testrand"
+	"xsweep/loader"
 	"xsweep/sweep/probe"
 	"xsweep/sweep/reply"
 )
@@ -165,7 +166,7 @@ func TestErrorsEndToEnd(t *testing.T) {
 		want := reply.Record{
 			Time: time.Unix(0, frozenNow+wallOffset).UTC(),
 			Addr: netip.MustParseAddr(fmt.Sprintf("198.19.1.%d", i)), From: netip.MustParseAddr("203.0.113.1"),
-			Type: tc.icmpType, Code: tc.code, TTL: validTTL, Attempt: 2, Size: uint16(8 + len(quote)),
+			Type: tc.icmpType, Code: tc.code, TTL: validTTL, Attempt: 2, Verdict: loader.Error, Size: uint16(8 + len(quote)),
 			RTT: frozenNow - validSent, QuotedTTL: 3, ClockOffset: reply.OffsetUnknown,
 		}
 		tc.want(&want)

@@ -30,6 +30,8 @@ type Record struct {
 	// Attempt is which of the target's probes this answers, from 1; 0 where
 	// it is unknown.
 	Attempt uint8
+	// Verdict is what the filter decided: one of those that there are records of.
+	Verdict loader.Verdict
 	// Duplicate is false for the first reply of a target, true for later ones.
 	Duplicate bool
 	// Size is the length of the ICMP message in bytes.
@@ -136,6 +138,7 @@ func (r *Record) Decode(raw []byte, wallOffset int64) error {
 		Type:        raw[atType],
 		Code:        raw[atCode],
 		Attempt:     raw[atAttempt],
+		Verdict:     verdict,
 		Duplicate:   verdict != loader.First && verdict != loader.Error && verdict != loader.ErrorUnchecked,
 		ClockOffset: OffsetUnknown,
 	}

@@ -122,6 +122,7 @@ func TestDecode(t *testing.T) {
 			r, want := valid, want
 			tc.change(&r)
 			tc.want(&want)
+			want.Verdict = loader.Verdict(r.verdict)
 			var got Record
 			if err := got.Decode(r.bytes(t), offset); err != nil {
 				t.Fatal(err)
@@ -239,7 +240,7 @@ func TestDecodeBrokenExtensions(t *testing.T) {
 		}
 		want := Record{
 			Time: time.Unix(5, 7).UTC(), Addr: netip.MustParseAddr("198.18.0.5"), From: netip.MustParseAddr("198.18.0.6"),
-			Kind: Unreachable, Type: 3, TTL: 57, Attempt: 3, Size: uint16(len(tc.message)), RTT: 123_456, ClockOffset: OffsetUnknown,
+			Kind: Unreachable, Type: 3, TTL: 57, Attempt: 3, Verdict: loader.Error, Size: uint16(len(tc.message)), RTT: 123_456, ClockOffset: OffsetUnknown,
 		}
 		if diff := cmp.Diff(want, got, equalRecords); diff != "" {
 			t.Errorf("%s: record (-want +got):\n%s", tc.name, diff)

@@ -23,6 +23,42 @@ type Sink interface {
 	Close() error
 }
 
+// Durable is a sink whose output outlives the process: it is written under
+// another name until it is complete, and can be cut back to a [Mark].
+//
+// A checkpoint is made so: Mark, while nothing is written; Sync, while more may
+// be; then the checkpoint is written, and Committed called. At the end of a sweep
+// that is complete, or has no checkpoint, Close is followed by Publish.
+type Durable interface {
+	Sink
+	// Mark makes the output whole up to here, as far as has to be written for
+	// that (a compressed frame is ended), and says where that is.
+	Mark() (Mark, error)
+	// Sync makes all up to the last Mark durable. It may be called from another
+	// goroutine than Write.
+	Sync() error
+	// Committed says that a checkpoint which holds the last Mark is durable: a
+	// resumed sweep will go on from there. Not concurrent with Write.
+	Committed() error
+	// Publish gives the closed output its name, for good. It may be called again
+	// for an output that has it.
+	Publish() error
+}
+
+// Mark is how far an output is whole: what a checkpoint keeps of it.
+type Mark struct {
+	// Size is the number of bytes that are whole; of parts, those of none.
+	Size int64 `json:"size"`
+	// Parts is how many numbered parts there are, and LastRows how many records
+	// the last of them has. 0 for outputs that have none.
+	Parts    int   `json:"parts,omitempty"`
+	LastRows int64 `json:"last_rows,omitempty"`
+	// Closed is set when the output was complete.
+	Closed bool `json:"closed,omitempty"`
+	// Counts is what has become of the records by then.
+	Counts Counts `json:"counts"`
+}
+
 // Counts is a sink's account: Written, Filtered, BeyondLimit and Failed are
 // together all records that were given to it.
 type Counts struct {
