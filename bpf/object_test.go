@@ -92,6 +92,7 @@ func TestMacros(t *testing.T) {
 		{"include/reply_abi.h", "RTT_MAX_LOG2", 36},
 		{"include/reply_abi.h", "RTT_BINS_PADDED", len(counters.Rtt)},
 		{"include/cookie.h", "PROBE_ATTEMPT_BITS", 8},
+		{"include/cookie.h", "PROBE_INDEX_BITS", 40},
 		{"include/parse.h", "MAX_VLAN_TAGS", 2},
 	} {
 		if got := macro(t, test.file, test.name); got != test.want {

@@ -29,6 +29,7 @@ const volatile __u8 record_first; /* first replies want records */
 const volatile __u8 record_all;   /* so do what is a duplicate of anything recorded */
 const volatile __u8 record_errors; /* so do errors */
 const volatile __u8 many;         /* answers may come from anybody */
+const volatile __u16 first_run;   /* of those since the machine was started */
 
 /* Never read: these put the types into BTF, where bpf2go finds them. */
 const volatile enum verdict abi_verdict;
@@ -273,7 +274,8 @@ static __always_inline enum verdict judge_positive(struct counters *st, const st
 }
 
 /* Whether what is behind a header is the payload of a probe of ours, up to
- * end: then attempt and round-trip time are known. */
+ * end: then attempt and round-trip time are known. A probe that a sweep sent
+ * before the machine was started anew tells the time of another clock. */
 static __always_inline int read_payload(void *p, void *end, void *data_end, struct record *reply, __u64 *index)
 {
 	struct probe_payload *payload = p;
@@ -285,12 +287,15 @@ static __always_inline int read_payload(void *p, void *end, void *data_end, stru
 	sent = payload->sent_ns;
 	index_attempt = payload->index_attempt;
 	attempt = (__u8)index_attempt;
-	if (payload->tag != probe_tag(key.k0, key.k1, sent, index_attempt) || attempt < 1 || attempt > attempts ||
-	    sent > reply->arrived_ns)
+	if (payload->tag != probe_tag(key.k0, key.k1, sent, index_attempt) || attempt < 1 || attempt > attempts)
 		return 0;
+	if (index_attempt >> PROBE_RUN_SHIFT >= first_run) {
+		if (sent > reply->arrived_ns)
+			return 0;
+		reply->rtt_ns = reply->arrived_ns - sent;
+	}
 	reply->attempt = attempt;
-	reply->rtt_ns = reply->arrived_ns - sent;
-	*index = index_attempt >> PROBE_ATTEMPT_BITS;
+	*index = index_attempt << (64 - PROBE_RUN_SHIFT) >> (64 - PROBE_INDEX_BITS);
 	return 1;
 }
 

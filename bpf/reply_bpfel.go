@@ -113,6 +113,7 @@ const (
 	ReplyVarAbiVerdict    = "abi_verdict"
 	ReplyVarAttempts      = "attempts"
 	ReplyVarBareIp        = "bare_ip"
+	ReplyVarFirstRun      = "first_run"
 	ReplyVarHeardMask     = "heard_mask"
 	ReplyVarKey           = "key"
 	ReplyVarKinds         = "kinds"
@@ -197,6 +198,7 @@ type ReplyVariableSpecs struct {
 	AbiVerdict   *ebpf.VariableSpec `ebpf:"abi_verdict"`
 	Attempts     *ebpf.VariableSpec `ebpf:"attempts"`
 	BareIp       *ebpf.VariableSpec `ebpf:"bare_ip"`
+	FirstRun     *ebpf.VariableSpec `ebpf:"first_run"`
 	HeardMask    *ebpf.VariableSpec `ebpf:"heard_mask"`
 	Key          *ebpf.VariableSpec `ebpf:"key"`
 	Kinds        *ebpf.VariableSpec `ebpf:"kinds"`
@@ -262,6 +264,7 @@ type ReplyVariables struct {
 	AbiVerdict   *ebpf.Variable `ebpf:"abi_verdict"`
 	Attempts     *ebpf.Variable `ebpf:"attempts"`
 	BareIp       *ebpf.Variable `ebpf:"bare_ip"`
+	FirstRun     *ebpf.Variable `ebpf:"first_run"`
 	HeardMask    *ebpf.Variable `ebpf:"heard_mask"`
 	Key          *ebpf.Variable `ebpf:"key"`
 	Kinds        *ebpf.Variable `ebpf:"kinds"`

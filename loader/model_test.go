@@ -236,7 +236,7 @@ func (m *model) readPayload(data []byte, r *bpf.ReplyRecord) (index uint64, ok b
 		return 0, false
 	}
 	sent, word := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
-	index, attempt := probe.SplitIndexAttempt(word)
+	_, index, attempt := probe.SplitWord(word)
 	if binary.LittleEndian.Uint32(data[16:]) != m.auth.Tag(sent, word) ||
 		attempt == 0 || int(attempt) > m.Attempts || sent > m.now {
 		return 0, false

@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -69,6 +70,9 @@ type ReplyConfig struct {
 	// for one of each error, and RecordAll for the repeats and duplicates of what
 	// else is recorded.
 	RecordFirst, RecordErrors, RecordAll bool
+	// FirstRun is the number of the sweep's first run since the machine was
+	// started: of probes of earlier ones the round-trip time is not known.
+	FirstRun uint16
 	// Many takes replies to echo requests from any address, if their tag is
 	// right: one from each is the first. A record's target is then an index.
 	Many bool
@@ -167,7 +171,11 @@ type Reply struct {
 	barrier uint32              // the key of the map of rings that no CPU has
 	used    bool                // was attached: Detach works once
 
-	seenShift uint32 // log2 of the bits that a target has
+	// What Restore needs to know.
+	seen     seenLayout
+	probes   [numKinds]bool
+	attempts int
+	secret   uint64 // that the table of what was heard is mixed with
 }
 
 // LoadReply loads the reply filter without attaching it.
@@ -228,13 +236,17 @@ func LoadReply(c ReplyConfig) (*Reply, error) {
 		bpf.ReplyVarRecordAll:    boolByte(c.RecordAll),
 		bpf.ReplyVarRecordErrors: boolByte(c.RecordErrors),
 		bpf.ReplyVarMany:         boolByte(c.Many),
+		bpf.ReplyVarFirstRun:     c.FirstRun,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("reply filter: set %s: %w", name, err)
 		}
 	}
 
-	r := &Reply{seenShift: seen.shift}
+	r := &Reply{seen: seen, attempts: c.Attempts, secret: binary.LittleEndian.Uint64(c.Key[:])}
+	for _, k := range kinds {
+		r.probes[k] = true
+	}
 	program := bpf.ReplyProgXsweepReply
 	if c.Pieces {
 		program = bpf.ReplyProgXsweepPieces

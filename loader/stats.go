@@ -97,7 +97,7 @@ func (r *Reply) Both() (n uint64, err error) {
 			return 0, fmt.Errorf("read the reply filter's bitmaps: %w", err)
 		}
 		for i := range read {
-			n += countBoth(replies[i].Words[:], refusals[i].Words[:], r.seenShift)
+			n += countBoth(replies[i].Words[:], refusals[i].Words[:], r.seen.shift)
 		}
 		done += uint32(read)
 		if read == 0 {

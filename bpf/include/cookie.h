@@ -12,11 +12,13 @@
 /* The payload that every probe starts its ICMP data with, little-endian. */
 struct probe_payload {
 	__u64 sent_ns;       /* CLOCK_MONOTONIC */
-	__u64 index_attempt; /* index in the order << 8 | attempt from 1 */
+	__u64 index_attempt; /* run << 48 | index in the order << 8 | attempt from 1 */
 	__u32 tag;
 } __attribute__((packed));
 
 #define PROBE_ATTEMPT_BITS 8
+#define PROBE_INDEX_BITS 40
+#define PROBE_RUN_SHIFT (PROBE_INDEX_BITS + PROBE_ATTEMPT_BITS)
 
 /* Addresses as they stand in the packet, in network byte order. */
 static __always_inline __u32 cookie_v4(__u64 k0, __u64 k1, __u32 source, __u32 target)

@@ -30,17 +30,25 @@ func (a Authenticator) Tag(sentNS, indexAttempt uint64) uint32 {
 	return uint32(a.start.word(sentNS).word(indexAttempt).sum(16))
 }
 
-// attemptBits is how much of the payload's second word the attempt takes:
-// PROBE_ATTEMPT_BITS of bpf/include/cookie.h.
-const attemptBits = 8
+// How much of the payload's second word the attempt and the index take, and
+// where the run stands in it: PROBE_ATTEMPT_BITS, PROBE_INDEX_BITS and
+// PROBE_RUN_SHIFT of bpf/include/cookie.h.
+const (
+	attemptBits = 8
+	indexBits   = 40
+	runShift    = indexBits + attemptBits
+)
 
-// IndexAttempt packs a probe's index and attempt into the payload's second
-// word.
+// IndexAttempt packs index and attempt of a sweep's first run into the payload's
+// second word.
 func IndexAttempt(index uint64, attempt uint8) uint64 {
 	return index<<attemptBits | uint64(attempt)
 }
 
-// SplitIndexAttempt undoes IndexAttempt.
-func SplitIndexAttempt(word uint64) (index uint64, attempt uint8) {
-	return word >> attemptBits, uint8(word)
+// Word is the payload's second word: run, index and attempt.
+func (p Probe) Word() uint64 { return uint64(p.Run)<<runShift | IndexAttempt(p.Index, p.Attempt) }
+
+// SplitWord undoes Word.
+func SplitWord(word uint64) (run uint16, index uint64, attempt uint8) {
+	return uint16(word >> runShift), word >> attemptBits & MaxIndex, uint8(word)
 }

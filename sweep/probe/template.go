@@ -226,7 +226,7 @@ func (t *Template) Address(frame []byte, p Probe) {
 
 	binary.LittleEndian.PutUint32(ip[offCookie:], t.auth.cookie(t.source, target))
 	if p.Kind == Echo && t.tagged {
-		binary.LittleEndian.PutUint64(ip[offIndex:], IndexAttempt(p.Index, p.Attempt))
+		binary.LittleEndian.PutUint64(ip[offIndex:], p.Word())
 	}
 }
 

@@ -216,7 +216,7 @@ func (x *xdp) Send(probes []probe.Probe) (int, error) {
 			}
 		}
 		slot := &x.ring.Probes[x.produced%uint64(loader.ProbeRingSize)]
-		slot.IndexAttempt = probe.IndexAttempt(p.Index, p.Attempt)
+		slot.IndexAttempt = p.Word()
 		slot.Target = bits.ReverseBytes32(p.Target)
 		slot.HopLimit = p.HopLimit
 		slot.Kind = uint8(p.Kind)
@@ -321,9 +321,9 @@ func (x *xdp) giveBack() []probe.Probe {
 	x.halt()
 	var left []probe.Probe
 	add := func(d loader.ProbeDescriptor) {
-		index, attempt := probe.SplitIndexAttempt(d.IndexAttempt)
+		run, index, attempt := probe.SplitWord(d.IndexAttempt)
 		left = append(left, probe.Probe{
-			Index: index, Target: bits.ReverseBytes32(d.Target), Attempt: attempt, HopLimit: d.HopLimit, Kind: probe.Kind(d.Kind),
+			Run: run, Index: index, Target: bits.ReverseBytes32(d.Target), Attempt: attempt, HopLimit: d.HopLimit, Kind: probe.Kind(d.Kind),
 		})
 	}
 	for n := x.ring.AgainTaken; n != x.ring.AgainGiven; n++ {
