@@ -46,6 +46,7 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 		return err
 	}
 	queues, asked := device.Queues.Transmit(), r.config.Threads
+	r.config.Log.Debug("transmitter wanted", "tx", r.config.Tx, "rate", r.config.Rate.String(), "transmit_queues", queues)
 	switch {
 	case r.config.Tx == TxXDP:
 		err := r.loadTransmitter(&device, key, template, queues)
@@ -86,6 +87,7 @@ func (r *run) choose(key [16]byte, template *probe.Template) error {
 			}
 			break
 		}
+		r.config.Log.Debug("packet and xdp are measured while they send", "rate", r.config.Rate.String(), "threads", r.config.Threads)
 		r.contest = transmit.NewContest(r.config.Threads, r.config.Rate, func(c transmit.Choice) {
 			measured := map[Tx]uint64{}
 			for tx, rate := range map[Tx]float64{TxPacket: c.Packet, TxXDP: c.XDP} {
@@ -117,7 +119,8 @@ func (r *run) decide(c TransmitterChoice) {
 	if c.Threads > 1 {
 		threads = fmt.Sprintf("%d threads", c.Threads)
 	}
-	r.config.Detail(fmt.Sprintf("transmitter %s, %s: %s", c.Used, threads, c.Why))
+	r.config.Log.Info(fmt.Sprintf("transmitter %s, %s: %s", c.Used, threads, c.Why),
+		"transmitter", c.Used, "threads", c.Threads, "measured", c.Measured)
 }
 
 // setThreads decides how many threads send if that was left open: as many as
@@ -165,6 +168,7 @@ func (r *run) loadTransmitter(device *loader.Device, key [16]byte, template *pro
 		return fmt.Errorf("%d threads, %d CPUs: %w", r.config.Threads, len(cpus), errTooFewCPUs)
 	}
 	r.cpus = loader.SpreadCPUs(cpus, queues, r.config.Threads)
+	r.config.Log.Debug("threads of xdp", "threads", r.config.Threads, "cpus", r.cpus)
 	r.kernel, err = loader.LoadTransmit(loader.TransmitConfig{
 		Key: key, Device: device.Index, Source: r.route.Source, Shapes: transmit.KernelShapes(template),
 		Tagged: template.Tagged(), UTOffset: template.UTOffset(), CPUs: r.cpus, Untraced: r.config.untraced,

@@ -5,6 +5,7 @@ package sweep
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"os"
 	"slices"
@@ -51,10 +52,14 @@ type details struct {
 	lines []string
 }
 
-func (d *details) add(line string) {
+func (d *details) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (d *details) WithAttrs([]slog.Attr) slog.Handler               { return d }
+func (d *details) WithGroup(string) slog.Handler                    { return d }
+func (d *details) Handle(_ context.Context, r slog.Record) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lines = append(d.lines, line)
+	d.lines = append(d.lines, r.Message)
+	return nil
 }
 
 // The way that is used follows from what is asked, and what was measured; with
@@ -82,7 +87,7 @@ func TestChoice(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			before := labStats(t, l)
 			var said details
-			tc.config.Detail = said.add
+			tc.config.Log = slog.New(&said)
 			tc.config.Targets = named(t, tc.targets)
 			s, records := runSweep(t, tc.config)
 			var found, truth []netip.Addr

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -143,12 +144,12 @@ type Config struct {
 
 	// Monitor, if set, can be asked for the sweep's progress at any time.
 	Monitor *Monitor
-	// Notice, if set, is told in one line what the user should know before
-	// the first probe.
-	Notice func(string)
-	// Detail, if set, is told in one line each what was decided on the way, and
-	// why. It may be called from any goroutine.
-	Detail func(string)
+	// Log, if set, is told what the user should know before the first probe
+	// (slog.LevelWarn), what was decided on the way and why (LevelInfo), and what
+	// was done when (LevelDebug). Each message can be understood without its
+	// attributes. Nothing is logged per probe or reply; it may come from any
+	// goroutine.
+	Log *slog.Logger
 }
 
 // withDefaults fills in the zero fields.
@@ -167,11 +168,8 @@ func (c Config) withDefaults() Config {
 	if c.Monitor == nil {
 		c.Monitor = new(Monitor)
 	}
-	if c.Notice == nil {
-		c.Notice = func(string) {}
-	}
-	if c.Detail == nil {
-		c.Detail = func(string) {}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
 }

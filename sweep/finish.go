@@ -21,6 +21,7 @@ import (
 // finish takes the filter off the device, lets the last records through, and
 // sums up. The error is what ended the sweep early, or what went wrong now.
 func (r *run) finish() (Summary, error) {
+	r.logPhase(Done)
 	r.checkAttached()
 	errs := []error{r.failure()}
 	if errors.Is(errs[0], ErrLink) && !deviceExists(r.route.Interface.Index) {

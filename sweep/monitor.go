@@ -22,6 +22,10 @@ const (
 	Done
 )
 
+func (p Phase) String() string {
+	return [...]string{"preparing", "sending", "cooldown", "done"}[p]
+}
+
 // Progress is a sweep at one moment.
 type Progress struct {
 	Phase Phase

@@ -48,6 +48,7 @@ func Run(ctx context.Context, c Config, out sink.Sink) (Summary, error) {
 	}
 	r := &run{config: plan.config, plan: plan}
 	defer r.close()
+	r.logPhase(Preparing)
 	if err := r.prepare(ctx, out); err != nil {
 		return Summary{}, &StartError{err}
 	}
@@ -119,17 +120,21 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		if err := r.config.checkMany(); err != nil {
 			return err
 		}
-		r.config.Notice(fmt.Sprintf("targets that stand for many hosts: %d: answers are taken from any address (--many)", n))
+		r.config.Log.Warn(fmt.Sprintf("targets that stand for many hosts: %d: answers are taken from any address (--many)", n), "many", n)
 	}
 	for _, note := range r.route.Notes {
-		r.config.Notice(note)
+		r.config.Log.Warn(note)
 	}
-	r.config.Detail(fmt.Sprintf("interface %s, source %v", r.route.Interface.Name, r.route.Source))
+	device := r.route.Interface
+	r.config.Log.Info(fmt.Sprintf("interface %s, source %v", device.Name, r.route.Source), "interface", device.Name, "source", r.route.Source)
+	r.config.Log.Debug("route", "interface", device.Name, "type", device.Type.String(), "mtu", device.MTU, "source", r.route.Source,
+		"gateway", r.route.Gateway, "next_hop", r.route.NextHop.String(), "method", r.route.Method.String(), "why", r.route.Why,
+		"sweepable", r.route.Sweepable)
 	if n := r.route.OnLink; n > 0 {
-		r.config.Notice(fmt.Sprintf("%d targets are on the local link: the kernel finds their Ethernet addresses, and takes probes also for those that nobody has", n))
+		r.config.Log.Warn(fmt.Sprintf("%d targets are on the local link: the kernel finds their Ethernet addresses, and takes probes also for those that nobody has", n), "on_link", n)
 	}
 	if batch := r.config.pace().EffectiveBatch(); r.config.Batch > batch {
-		r.config.Notice(fmt.Sprintf("batches of %d frames leave no room to keep the rate: using %d", r.config.Batch, batch))
+		r.config.Log.Warn(fmt.Sprintf("batches of %d frames leave no room to keep the rate: using %d", r.config.Batch, batch), "batch", batch)
 	}
 	r.clock = pace.NewClock()
 	r.utOffset = r.clock.WallOffset() // 1970 began at midnight
@@ -212,13 +217,18 @@ func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template
 	if err != nil {
 		return err
 	}
-	r.config.Detail(fmt.Sprintf("reply filter: %v mode", mode))
-	if r.config.XDP == loader.Auto && mode == loader.Generic && device.Type == route.Ethernet {
-		r.config.Notice(fmt.Sprintf("%s has no native XDP: the reply filter runs in generic mode, which is slower", device.Name))
+	r.config.Log.Info(fmt.Sprintf("reply filter: %v mode", mode), "interface", device.Name, "mode", mode.String())
+	for cpu, ring := range r.filter.Rings() {
+		r.config.Log.Debug("record ring", "number", cpu, "bytes", ring.BufferSize())
 	}
+	if r.config.XDP == loader.Auto && mode == loader.Generic && device.Type == route.Ethernet {
+		r.config.Log.Warn(fmt.Sprintf("%s has no native XDP: the reply filter runs in generic mode, which is slower", device.Name), "interface", device.Name)
+	}
+	waiting := time.Now()
 	if err := route.WaitCarrier(ctx, device.Index, CarrierTimeout); err != nil {
 		return fmt.Errorf("%s: after attaching the reply filter: %w", device.Name, err)
 	}
+	r.config.Log.Debug("the device has its carrier", "interface", device.Name, "waited", time.Since(waiting))
 	watch, unwatch := context.WithCancel(context.Background())
 	r.unwatch = unwatch
 	r.link, err = route.WatchLink(watch, device.Index)
@@ -295,6 +305,7 @@ func (r *run) failure() error {
 
 // enter begins a phase.
 func (r *run) enter(p Phase) time.Time {
+	r.logPhase(p)
 	m := r.config.Monitor
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -370,6 +381,14 @@ func (r *run) sweep(ctx context.Context) {
 			r.linkChanged(event)
 		}
 	}
+}
+
+// logPhase tells that one phase ends and the next begins.
+func (r *run) logPhase(next Phase) {
+	if next > Preparing {
+		r.config.Log.Debug("phase ends", "phase", r.phase.String())
+	}
+	r.config.Log.Debug("phase begins", "phase", next.String(), "due", r.plan.Len()*uint64(r.config.passes()), "rate", r.config.Rate.String())
 }
 
 // linkChanged ends the sweep when the device can no longer send or receive.

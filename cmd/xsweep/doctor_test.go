@@ -37,7 +37,7 @@ import (
 // doctor runs the command and returns its status and what it printed.
 func doctor(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = run(&environment{strings.NewReader(""), &out, &errs}, append([]string{"doctor"}, args...))
+	status = run(&environment{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}, append([]string{"doctor"}, args...))
 	return status, out.String(), errs.String()
 }
 
@@ -354,7 +354,7 @@ func TestDoctorCannotPrint(t *testing.T) {
 	}{{unix.ENOSPC, exitFailed}, {unix.EPIPE, exitOK}} {
 		for _, args := range [][]string{{"doctor"}, {"doctor", "--json"}} {
 			var errs strings.Builder
-			if status := run(&environment{strings.NewReader(""), brokenWriter{tc.err}, &errs}, args); status != tc.status {
+			if status := run(&environment{stdin: strings.NewReader(""), stdout: brokenWriter{tc.err}, stderr: &errs}, args); status != tc.status {
 				t.Errorf("%v with %q: status %d, want %d, standard error %q", args, tc.err, status, tc.status, errs.String())
 			}
 		}

@@ -33,12 +33,14 @@ const (
 type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+
+	logFormat string // of what goes to stderr
 }
 
 func main() {
 	lab.MaybeInit()
 	pace.SpareProcessors()
-	os.Exit(run(&environment{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
+	os.Exit(run(&environment{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}, os.Args[1:]))
 }
 
 // run is main with its streams and arguments given and its status returned.
@@ -48,11 +50,12 @@ func run(env *environment, args []string) int {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	root := newRootCommand(env)
+	env.wantLogs(args)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
 	status, message := verdict(err)
 	if message != "" {
-		fmt.Fprintf(env.stderr, "xsweep: %s\n", message)
+		env.fail(message)
 	}
 	return status
 }
@@ -121,6 +124,13 @@ Sweep only networks that you may: see "Being a good citizen" in the README.`,
 	root.SetIn(env.stdin)
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
+	env.registerLogs(root.PersistentFlags())
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if err := env.checkLogFormat(); err != nil {
+			return usageError(err)
+		}
+		return nil
+	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w: see `%s --help`", err, c.CommandPath()))

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -28,6 +30,9 @@ import (
 //	summary FILE [CHECK...]      the summary is complete and adds up, and each
 //	                             check (path=value, path>value) holds
 //	records FILE FORMAT SUMMARY  every column of every record is right
+//	objects FILE [WANT...]       each line is a JSON object, and for each WANT
+//	                             (key=value, which may be the value's beginning,
+//	                             as in level=INFO msg=summary) there is a line
 //	duplicates SUMMARY ALL N     as many duplicates with --all as without, and
 //	                             N + so many records written
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -39,6 +44,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"names":   positive(scriptNames),
 	"summary": positive(scriptSummary),
 	"records": positive(scriptRecords),
+	"objects": positive(scriptObjects),
 
 	"duplicates": positive(scriptDuplicates),
 }
@@ -154,6 +160,42 @@ func scriptRecords(ts *testscript.TestScript, args []string) {
 	rows, err := readRows(args[1], ts.ReadFile(args[0]))
 	ts.Check(err)
 	ts.Check(checkRows(rows, a))
+}
+
+// wantedValue is one key of an object with its value, which goes on to the next
+// such word.
+var wantedValue = regexp.MustCompile(`(\w+)=(.*?)(?: \w+=|$)`)
+
+func scriptObjects(ts *testscript.TestScript, args []string) {
+	var objects []map[string]any
+	for _, line := range fileLines(ts, args[0]) {
+		var o map[string]any
+		if err := json.Unmarshal([]byte(line), &o); err != nil {
+			ts.Fatalf("%q is no JSON object: %v", line, err)
+		}
+		for _, key := range []string{"time", "level", "msg"} {
+			if o[key] == nil {
+				ts.Fatalf("%q has no %s", line, key)
+			}
+		}
+		objects = append(objects, o)
+	}
+	for _, want := range args[1:] {
+		if !slices.ContainsFunc(objects, func(o map[string]any) bool { return objectMatches(o, want) }) {
+			ts.Fatalf("no object in %s has %s", args[0], want)
+		}
+	}
+}
+
+func objectMatches(o map[string]any, want string) bool {
+	for rest := want; rest != ""; {
+		m := wantedValue.FindStringSubmatchIndex(rest)
+		if m == nil || !strings.HasPrefix(fmt.Sprint(o[rest[m[2]:m[3]]]), rest[m[4]:m[5]]) {
+			return false
+		}
+		rest = strings.TrimPrefix(rest[m[5]:], " ")
+	}
+	return true
 }
 
 func scriptDuplicates(ts *testscript.TestScript, args []string) {

@@ -20,6 +20,7 @@ import (
 // place on a terminal, one plain line otherwise.
 type status struct {
 	out     io.Writer
+	objects bool // for programs: no line to redraw
 	monitor *sweep.Monitor
 	fd      int // of the terminal; -1 where it is none
 
@@ -33,10 +34,13 @@ type status struct {
 }
 
 // startStatus begins to show progress. Quiet, it shows nothing, neither
-// progress nor what say is given.
+// progress nor what is logged.
 func startStatus(env *environment, c *sweep.Config, quiet bool) *status {
 	c.Monitor = new(sweep.Monitor)
 	s := &status{out: env.stderr, monitor: c.Monitor, fd: terminal(env.stderr), quit: make(chan struct{})}
+	if env.jsonLogs() {
+		s.objects, s.fd = true, -1
+	}
 	if quiet {
 		s.out = io.Discard
 		s.fd = -1
@@ -86,17 +90,21 @@ func (s *status) end() {
 	})
 }
 
-// say prints a line for people.
-func (s *status) say(text string) {
+// Write prints lines that are logged.
+func (s *status) Write(lines []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
-	fmt.Fprintf(s.out, "xsweep: %s\n", text)
+	return s.out.Write(lines)
 }
 
 func (s *status) draw(p sweep.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.objects {
+		logProgress(s.out, p)
+		return
+	}
 	line := statusLine(s.last, p)
 	s.last = p
 	if s.fd < 0 {

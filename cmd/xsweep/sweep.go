@@ -65,7 +65,8 @@ type sweepFlags struct {
 
 	output, format, fields string
 	summary                string
-	quiet, verbose         bool
+	quiet                  bool
+	verbose                int
 	allowLoss              bool
 	dryRun                 bool
 
@@ -134,7 +135,7 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.RecordAll, "all", false, "write every one of these, not only a target's first reply and the first of equal errors")
 	flags.StringVar(&f.summary, "summary", "", "write the summary as JSON to `FILE`, - is standard output")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no status line and no summary on standard error")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was chosen, and why")
+	flags.CountVarP(&f.verbose, "verbose", "v", "say what was chosen, and why; twice (-vv): every step")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the targets in order and send nothing; with --summary - only count them")
 }
 
@@ -169,7 +170,7 @@ func showCount(n uint64) string {
 func (f *sweepFlags) complete(ctx context.Context, env *environment, args []string) error {
 	c := &f.config
 	var err error
-	if f.quiet && f.verbose {
+	if f.quiet && f.verbose > 0 {
 		return errors.New("--quiet and --verbose exclude each other: give one")
 	}
 	if c.Rate == 0 {
@@ -336,13 +337,8 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, args []strin
 	defer cancel()
 	status := startStatus(env, &f.config, f.quiet)
 	defer status.end()
-	f.config.SkipCooldown = onInterrupt(cancel, status.say)
-	if !f.quiet {
-		f.config.Notice = status.say
-	}
-	if f.verbose {
-		f.config.Detail = status.say
-	}
+	f.config.Log = env.logger(status, f.verbose, f.quiet)
+	f.config.SkipCooldown = onInterrupt(cancel, func(text string) { f.config.Log.Warn(text) })
 	result, runErr := sweep.Run(ctx, f.config, sink.NewWriter(status.guard(output), writerConfig))
 	status.end()
 	if start := (*sweep.StartError)(nil); errors.As(runErr, &start) {
@@ -370,7 +366,7 @@ func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr err
 		lost = "lost: " + strings.Join(losses, "; ")
 	}
 	if !f.quiet && !gone {
-		printSummary(env.stderr, &result)
+		env.sumUp(&result)
 	}
 	switch {
 	case err != nil && lost != "":
@@ -378,7 +374,7 @@ func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr err
 	case err != nil:
 		return oneLine(err)
 	case lost != "":
-		fmt.Fprintf(env.stderr, "xsweep: %s\n", lost)
+		env.warnLost(lost)
 	}
 	switch {
 	case result.Interrupted:
