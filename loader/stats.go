@@ -68,6 +68,31 @@ type ReplyStats struct {
 	RTTMax   uint64 // ns
 }
 
+// Add adds the counters of another filter: of a later run of the same sweep.
+func (s *ReplyStats) Add(o *ReplyStats) {
+	addAll(s.Verdicts[:], o.Verdicts[:])
+	addAll(s.Replies[:], o.Replies[:])
+	for kind := range s.Errors {
+		addAll(s.Errors[kind][:], o.Errors[kind][:])
+	}
+	addAll(s.TTL[:], o.TTL[:])
+	addAll(s.RTT[:], o.RTT[:])
+	if o.RTTCount > 0 && (s.RTTCount == 0 || o.RTTMin < s.RTTMin) {
+		s.RTTMin = o.RTTMin
+	}
+	s.Judged += o.Judged
+	s.Errored += o.Errored
+	s.RTTCount += o.RTTCount
+	s.RTTSum += o.RTTSum
+	s.RTTMax = max(s.RTTMax, o.RTTMax)
+}
+
+func addAll(to, from []uint64) {
+	for i, n := range from {
+		to[i] += n
+	}
+}
+
 // Stats sums the filter's counters. Packets in flight may be counted as
 // judged and not yet in a verdict; after Detach the two agree.
 func (r *Reply) Stats() (ReplyStats, error) {

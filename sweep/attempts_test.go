@@ -56,7 +56,7 @@ const batch = 8
 func haltingSender(plan *Plan, parts *parts, stop *pace.Stop, haltAt int, halt time.Duration) *sender {
 	w := pace.NewWaiter(pace.NewClock(), stop)
 	return &sender{
-		plan: plan, parts: parts, skips: new(route.Skips), waiter: w, reasons: map[route.Reason]uint64{},
+		plan: plan, parts: parts, skips: new(route.Skips), waiter: w, ledger: new(ledger),
 		tx: &halting{waiter: w, batch: batch, haltAt: haltAt, halt: halt, sent: map[uint32][]int64{}},
 	}
 }
@@ -87,7 +87,7 @@ func TestAttemptsApart(t *testing.T) {
 			plan := newPlan(t, Config{
 				Targets: named(t, "240.0.0.0/24"), Probes: 3, ProbeInterval: interval, Threads: tc.threads,
 			})
-			parts := newParts(plan, batch)
+			parts := newParts(plan, batch, 0, 0)
 			sent := map[uint32][]int64{}
 			firstPass := uint64(0)
 			senders := make([]*sender, tc.threads)
@@ -167,7 +167,7 @@ func TestAttemptsOfNothing(t *testing.T) {
 	plan := newPlan(t, Config{
 		Targets: named(t, "240.0.0.0/30"), Probes: 3, ProbeInterval: time.Millisecond, Shard: target.Shard{Index: 5, Count: 5},
 	})
-	s := haltingSender(plan, newParts(plan, batch), stop, -1, 0)
+	s := haltingSender(plan, newParts(plan, batch, 0, 0), stop, -1, 0)
 	if err := s.send(); err != nil || len(s.tx.(*halting).sent) != 0 {
 		t.Errorf("%d targets were probed, %v", len(s.tx.(*halting).sent), err)
 	}

@@ -5,6 +5,8 @@ package sweep
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"sync"
@@ -14,7 +16,9 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"xsweep/loader"
+	"xsweep/sweep/checkpoint"
 	"xsweep/sweep/pace"
+	"xsweep/sweep/probe"
 	"xsweep/sweep/reply"
 	"xsweep/sweep/sink"
 )
@@ -39,12 +43,23 @@ type collector struct {
 	// answers to a probe.
 	target func(index uint64) netip.Addr
 
-	mu         sync.Mutex // guards the sink and what follows
-	sink       sink.Sink
+	// Of a sweep with a checkpoint: what is noted for it, and which records are
+	// not for it alone.
+	found  *checkpoint.Found
+	wanted func(loader.Verdict) bool
+
+	where Filter // what the sinks get; nil is all
+	goOn  bool   // without sinks that fail
+	log   *slog.Logger
+
+	mu         sync.Mutex // guards the sinks and what follows
+	outlets    []*outlet
+	verdicts   [loader.NumVerdicts]uint64 // of records, wanted or not
 	emitted    uint64
-	failed     bool
+	kept       uint64              // of these, those that where let through
 	extensions map[string]uint64   // that could not be read, by what was wrong
 	answered   map[netip.Addr]bool // targets, with many answers to a probe
+	doubted    bool                // where has failed once
 
 	lost    atomic.Uint64 // records that could not be read
 	readers sync.WaitGroup
@@ -180,13 +195,116 @@ func (c *collector) emit(batch []reply.Record) []reply.Record {
 	if c.target != nil {
 		c.name(batch)
 	}
-	c.emitted += uint64(len(batch))
-	if err := c.sink.Write(batch); err != nil && !c.failed {
-		c.failed = true
-		c.fail(err)
+	records := c.note(batch)
+	c.emitted += uint64(len(records))
+	of := len(records)
+	records = c.filter(records)
+	c.kept += uint64(len(records))
+	for _, o := range c.outlets {
+		c.sinkFailed(o.write(records, of))
 	}
-	if c.limit > 0 && c.emitted >= c.limit {
+	if c.limit > 0 && c.kept >= c.limit {
 		c.full()
 	}
 	return batch[:0]
+}
+
+// note counts records, notes for the checkpoint what they tell, and keeps those
+// that are for sinks.
+func (c *collector) note(batch []reply.Record) []reply.Record {
+	for i := range batch {
+		c.verdicts[batch[i].Verdict]++
+	}
+	if c.found == nil {
+		return batch
+	}
+	kept := batch[:0]
+	for i := range batch {
+		r := &batch[i]
+		switch r.Verdict {
+		case loader.First, loader.Repeat:
+			c.found.Answer(loader.Answer{Target: ipv4(r.Addr), Request: requestOf[r.Kind], Attempt: r.Attempt})
+		case loader.Error, loader.ErrorUnchecked:
+			c.found.Refusal(loader.Refusal{Target: ipv4(r.Addr), From: ipv4(r.From), Type: r.Type, Code: r.Code})
+		}
+		if c.wanted(r.Verdict) {
+			kept = append(kept, *r)
+		}
+	}
+	return kept
+}
+
+// requestOf is the ICMP type of the requests that replies of a kind answer.
+var requestOf = [...]uint8{
+	reply.EchoReply: probe.Echo.Type(), reply.TimestampReply: probe.Timestamp.Type(), reply.AddressMaskReply: probe.Mask.Type(),
+}
+
+func ipv4(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+// filter keeps what where lets through. A record that it cannot judge it does
+// not let through.
+func (c *collector) filter(records []reply.Record) []reply.Record {
+	if c.where == nil {
+		return records
+	}
+	kept := records[:0]
+	for i := range records {
+		ok, err := c.where.Match(&records[i])
+		if err != nil && !c.doubted {
+			c.doubted = true
+			c.log.Warn(fmt.Sprintf("%v: such records are left out", err))
+		}
+		if ok {
+			kept = append(kept, records[i])
+		}
+	}
+	return kept
+}
+
+// snapshot is what the collector has had by one moment: what a checkpoint holds.
+type snapshot struct {
+	found         *checkpoint.Found // since the last one
+	verdicts      [loader.NumVerdicts]uint64
+	emitted, kept uint64
+	lost          uint64
+	extensions    map[string]uint64
+	marks         map[string]*sink.Mark
+}
+
+// counts is a snapshot without marks.
+func (c *collector) counts() snapshot {
+	return snapshot{
+		found: c.found, verdicts: c.verdicts, emitted: c.emitted, kept: c.kept, lost: c.lost.Load(),
+		extensions: sum(c.extensions, nil), marks: map[string]*sink.Mark{},
+	}
+}
+
+// snapshot marks all outputs; those that are closed have their last mark. spare
+// takes what is found from now on.
+func (c *collector) snapshot(spare *checkpoint.Found, closed bool) snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.counts()
+	c.found = spare
+	for _, o := range c.outlets {
+		d, ok := o.durable()
+		switch {
+		case ok && closed && o.mark != nil:
+			o.mark.Closed = true
+		case ok:
+			mark, err := d.Mark()
+			c.sinkFailed(o.failed(err))
+			if err == nil {
+				mark.Counts.Filtered += o.filtered
+				o.mark = &mark
+			}
+		}
+		if o.mark != nil {
+			s.marks[o.sink.Counts().Path] = o.mark
+		}
+	}
+	return s
 }

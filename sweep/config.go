@@ -15,6 +15,7 @@ import (
 	"xsweep/loader"
 	"xsweep/sweep/pace"
 	"xsweep/sweep/probe"
+	"xsweep/sweep/reply"
 	"xsweep/sweep/target"
 )
 
@@ -139,6 +140,24 @@ type Config struct {
 	// multicast addresses. It goes with echo requests alone.
 	Many bool
 
+	// Where decides which records the sinks get; nil is all. The others count as
+	// filtered, and for the account like any.
+	Where Filter
+	// Backpressure slows sending down where sinks are slower than records come.
+	// Without it records that find no room are lost, and counted.
+	Backpressure bool
+	// OnSinkError says what becomes of the sweep when a sink fails; empty means
+	// StopOnSinkError.
+	OnSinkError OnSinkError
+
+	// Checkpoint, if set, is where the sweep is saved every CheckpointEvery (0
+	// means DefaultCheckpointEvery) and at its end. If it has a sweep already, Run
+	// goes on with that; it must be of the same targets and settings.
+	Checkpoint      *Checkpoint
+	CheckpointEvery time.Duration
+	// Settings are kept in a new checkpoint for who goes on with it.
+	Settings map[string][]string
+
 	// untraced is for tests: xdp does as on kernels without tracepoints.
 	untraced bool
 
@@ -150,6 +169,14 @@ type Config struct {
 	// attributes. Nothing is logged per probe or reply; it may come from any
 	// goroutine.
 	Log *slog.Logger
+}
+
+// Filter chooses records. It is used by one goroutine at a time.
+type Filter interface {
+	// Match says whether a record is wanted.
+	Match(r *reply.Record) (bool, error)
+	// String is what it was made from, by which two are compared.
+	String() string
 }
 
 // withDefaults fills in the zero fields.
@@ -165,6 +192,8 @@ func (c Config) withDefaults() Config {
 		c.Kinds = []probe.Kind{probe.Echo}
 	}
 	c.Cooldown = max(cmp.Or(c.Cooldown, DefaultCooldown), 0)
+	c.OnSinkError = cmp.Or(c.OnSinkError, StopOnSinkError)
+	c.CheckpointEvery = cmp.Or(c.CheckpointEvery, DefaultCheckpointEvery)
 	if c.Monitor == nil {
 		c.Monitor = new(Monitor)
 	}
@@ -190,6 +219,12 @@ func (c Config) validate() error {
 	}
 	if err := c.Shard.Validate(); err != nil {
 		return err
+	}
+	if _, err := ParseOnSinkError(string(c.OnSinkError)); err != nil {
+		return err
+	}
+	if c.CheckpointEvery < minCheckpointEvery {
+		return fmt.Errorf("a checkpoint every %v: must be %v at least", c.CheckpointEvery, minCheckpointEvery)
 	}
 	if err := c.validateProbes(); err != nil {
 		return err

@@ -32,9 +32,6 @@ func (r *run) finish() (Summary, error) {
 		errs = append(errs, err)
 	}
 	r.collector.finish(r.filter.Rings())
-	if err := r.collector.sink.Close(); err != nil && r.failure() == nil {
-		errs = append(errs, err)
-	}
 	r.config.Monitor.mu.Lock()
 	stats, err := r.filter.Stats()
 	r.last, r.phase = stats, Done
@@ -42,26 +39,72 @@ func (r *run) finish() (Summary, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	complete, err := r.conclude()
+	errs = append(errs, err)
+	s, err := r.sumUp(&stats)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		s.Error = err.Error()
+	}
+	if !complete {
+		return s, err
+	}
+	if r.saver != nil {
+		if saveErr := r.saver.save(saving{ended: true, complete: &s}); saveErr != nil {
+			return s, errors.Join(err, saveErr)
+		}
+	}
+	return s, errors.Join(err, r.collector.publish())
+}
+
+// conclude saves where a sweep with a checkpoint stands, and ends the outputs.
+// It says whether they may have their names: whether they are complete, or, where
+// nothing can go on with them, as complete as they will ever be.
+func (r *run) conclude() (complete bool, err error) {
+	if r.saver == nil {
+		return true, r.collector.close()
+	}
+	if r.saver.begun {
+		err = r.saver.save(saving{ended: true})
+	}
+	done := r.failure() == nil && (r.filled.Load() || r.saver.lowWater(r.clock.Now()) >= r.plan.due())
+	err = errors.Join(err, r.collector.close())
+	return done && err == nil && r.collector.works(), err
+}
+
+// sumUp makes the summary of all runs.
+func (r *run) sumUp(stats *loader.ReplyStats) (Summary, error) {
+	standing := r.ledger.standing()
+	own := r.account(time.Now())
+	own.count(&standing)
+	own.Stats = *stats
+	last := r.collector.counts()
+	own.Emitted, own.Kept, own.Lost, own.Extensions = last.emitted, last.kept-r.before.Kept, last.lost, last.extensions
+	var errs []error
+	if after, err := route.ReadCounters(r.route.Interface.Index); err == nil {
+		own.countDevice(r.route.Interface.Name, after, r.counters)
+	} else if r.failure() == nil {
+		errs = append(errs, fmt.Errorf("%s: %w", r.route.Interface.Name, err))
+	}
+	all := r.before
+	all.add(&own)
+
 	s := r.plan.newSummary()
-	s.Started, s.Ended, s.Interrupted = r.started.UTC(), time.Now().UTC(), r.interrupted
+	s.Started, s.Ended, s.Interrupted, s.Runs = all.Started, time.Now().UTC(), r.interrupted, all.Runs
 	r.choiceLock.Lock()
 	s.Transmitter = r.choice
 	r.choiceLock.Unlock()
-	r.countProbes(&s)
-	countPackets(&s, &stats)
-	countKinds(&s, &stats)
-	if err := r.countTargets(&s, &stats); err != nil {
-		errs = append(errs, err)
+	r.countProbes(&s, &all)
+	countPackets(&s, &all.Stats)
+	countKinds(&s, &all.Stats)
+	errs = append(errs, r.countTargets(&s, &all))
+	s.Records.Offered = s.offered()
+	s.Packets.Extensions = sum(all.Extensions, nil)
+	s.Records.Emitted, s.Records.Lost = all.Emitted, all.Lost
+	for _, o := range r.collector.outlets {
+		s.Records.Sinks = append(s.Records.Sinks, o.counts())
 	}
-	r.countRecords(&s)
-	if err := r.countDevice(&s); err != nil {
-		errs = append(errs, err)
-	}
-	err = errors.Join(errs...)
-	if err != nil {
-		s.Error = err.Error()
-	}
-	return s, err
+	s.Devices = all.Devices
+	return s, errors.Join(errs...)
 }
 
 func deviceExists(ifindex int) bool {
@@ -69,40 +112,30 @@ func deviceExists(ifindex int) bool {
 	return err == nil
 }
 
-// countProbes sums up the senders' accounts.
-func (r *run) countProbes(s *Summary) {
-	var counts transmit.Counts
-	var skipped uint64
-	for _, sender := range r.senders {
-		counts.Add(sender.counts())
-		skipped += sender.skipped.Load()
-		s.Targets.Swept += sender.swept
-		for reason, n := range sender.reasons {
-			s.Targets.Skipped[reason.String()] += n
-		}
-	}
+// countProbes accounts for the probes of all runs.
+func (r *run) countProbes(s *Summary, all *account) {
 	p := &s.Probes
-	p.Accepted, p.Retries = counts.Accepted, counts.Retries
-	p.Unconfirmed = counts.Unconfirmed
-	p.Handed = counts.Accepted + counts.Unconfirmed
-	for errno, n := range counts.Refused {
-		p.Refused[errnoName(errno)] = n
-		p.Handed += n
+	p.Again, p.UnaccountedAtMost = all.Again, all.Unaccounted
+	p.Due += all.Again
+	p.Accepted, p.Unconfirmed, p.Retries = all.Accepted, all.Unconfirmed, all.Retries
+	p.Refused = sum(all.Refused, nil)
+	p.Handed = all.handled() - all.Skipped
+	if all.Skipped > 0 {
+		p.Unsent["skipped"] = all.Skipped
 	}
-	if skipped > 0 {
-		p.Unsent["skipped"] = skipped
-	}
-	if left := p.Due - p.Handed - skipped; left > 0 {
+	if left := p.Due - p.Handed - all.Skipped; left > 0 {
 		p.Unsent[r.unsentReason()] = left
 	}
+	s.Targets.Swept = all.Swept
+	s.Targets.Skipped = sum(all.SkippedTargets, nil)
 	s.Targets.Unprobed = r.plan.Len() - s.Targets.Swept - total(s.Targets.Skipped)
 
-	elapsed := r.sendingEnded.Sub(r.started).Seconds()
-	s.Rate.Stalls = counts.Stalls
-	if elapsed > 0 {
-		s.Rate.Mean = float64(p.Accepted+p.Unconfirmed) / elapsed
+	s.Rate.Stalls = all.Stalls
+	s.Rate.Held = all.Held.Nanoseconds()
+	if seconds := all.Sending.Seconds(); seconds > 0 {
+		s.Rate.Mean = float64(p.Accepted+p.Unconfirmed) / seconds
 	}
-	s.Rate.PeakSecond = max(r.peak.rate, s.Rate.Mean)
+	s.Rate.PeakSecond = all.Peak
 }
 
 // unsentReason is why probes that were due were not even tried: the errno of
@@ -133,8 +166,8 @@ func errnoName(errno unix.Errno) string {
 
 // countTargets tells apart who answered, whom only errors came for, and who kept
 // silent.
-func (r *run) countTargets(s *Summary, stats *loader.ReplyStats) error {
-	t := &s.Targets
+func (r *run) countTargets(s *Summary, all *account) error {
+	t, stats := &s.Targets, &all.Stats
 	t.Answered = stats.Verdicts[loader.First]
 	var err error
 	if stats.Errored > 0 {
@@ -186,36 +219,6 @@ func countKinds(s *Summary, stats *loader.ReplyStats) {
 		}
 		s.Kinds[kind.String()] = named
 	}
-}
-
-func (r *run) countRecords(s *Summary) {
-	s.Records.Offered = s.offered()
-	for what, n := range r.collector.extensions {
-		s.Packets.Extensions[what] = n
-	}
-	s.Records.Emitted = r.collector.emitted
-	s.Records.Lost = r.collector.lost.Load()
-	s.Records.Sinks = append(s.Records.Sinks, r.collector.sink.Counts())
-}
-
-// countDevice compares the device's counters. A device that is gone has none.
-func (r *run) countDevice(s *Summary) error {
-	device := r.route.Interface
-	after, err := route.ReadCounters(device.Index)
-	if err != nil {
-		if r.failure() != nil {
-			return nil
-		}
-		return fmt.Errorf("%s: %w", device.Name, err)
-	}
-	d := DeviceCounts{
-		Tx:        after.TxPackets - r.before.TxPackets,
-		Rx:        after.RxPackets - r.before.RxPackets,
-		TxDropped: after.TxDropped - r.before.TxDropped,
-	}
-	d.Unexplained = int64(d.Tx - s.Probes.Accepted - s.Probes.Unconfirmed)
-	s.Devices[device.Name] = d
-	return nil
 }
 
 func kindNames(kinds []probe.Kind) []string {

@@ -43,7 +43,7 @@ func labSweep(t testing.TB, c Config) lab.Sweep {
 func determined(records []reply.Record) []string {
 	var lines []string
 	for _, r := range records {
-		r.Time, r.RTT, r.ClockOffset = time.Time{}, reply.RTTUnknown, reply.OffsetUnknown
+		r.Time, r.Verdict, r.RTT, r.ClockOffset = time.Time{}, 0, reply.RTTUnknown, reply.OffsetUnknown
 		extensions := ""
 		if r.Extensions != nil {
 			extensions = string(r.Extensions.AppendInterfaces(r.Extensions.AppendMPLS(nil)))

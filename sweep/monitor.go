@@ -73,6 +73,9 @@ func (m *Monitor) SetRate(rate pace.Rate) error {
 		return ErrNotSending
 	}
 	m.run.collector.setRate(rate)
+	if m.run.saver != nil {
+		m.run.saver.setRate(rate)
+	}
 	var errs []error
 	for _, s := range m.run.senders {
 		if s.open.Load() {
@@ -95,7 +98,7 @@ func (m *Monitor) Progress() Progress {
 // progress must be called with the monitor locked, since it reads the
 // filter's counters into memory that the filter owns.
 func (r *run) progress() Progress {
-	p := Progress{Phase: r.phase, Due: r.plan.Len() * uint64(r.config.passes())}
+	p := Progress{Phase: r.phase, Due: r.plan.due()}
 	if r.phase == Preparing {
 		return p
 	}

@@ -10,7 +10,7 @@ import (
 
 // maxParts bounds the memory that the spacing of attempts takes, and how much
 // of the order a thread can have before it when the others have nothing left.
-const maxParts = 4096
+const maxParts = 16384
 
 // parts deals a plan's order out to the sending threads: each takes the next
 // part when it is through with one, so that a thread whose CPU has more to do
@@ -26,6 +26,10 @@ type parts struct {
 	kinds    []probe.Kind
 	dealt    atomic.Uint64
 	ends     []end // by part
+
+	// Where to begin: a part's number in all passes, and the first target of it.
+	from      uint64
+	fromFirst uint64
 }
 
 // end is when a part was last through.
@@ -44,13 +48,28 @@ type part struct {
 	first, next uint64
 }
 
-// newParts cuts the order into parts of whole batches.
-func newParts(p *Plan, batch uint64) *parts {
+// newParts cuts the order into parts of whole batches. start is the place in the
+// sequence of probes to begin at, now, with all before it long through.
+func newParts(p *Plan, batch, start uint64, now int64) *parts {
 	d := &parts{targets: p.Len(), interval: int64(p.config.ProbeInterval), kinds: p.config.Kinds}
 	batches := (d.targets + batch - 1) / batch
 	d.size = max((batches+maxParts-1)/maxParts, 1) * batch
 	d.ends = make([]end, (d.targets+d.size-1)/d.size)
 	d.total = uint64(len(d.ends)) * uint64(p.config.passes())
+	if start == 0 {
+		return d
+	}
+	pass, k := start/d.targets, start%d.targets
+	d.from, d.fromFirst = pass*uint64(len(d.ends))+k/d.size, k
+	d.dealt.Store(d.from)
+	for i := range d.ends {
+		through := uint32(pass)
+		if uint64(i) < k/d.size {
+			through++
+		}
+		d.ends[i].passes.Store(through)
+		d.ends[i].at.Store(now)
+	}
 	return d
 }
 
@@ -62,9 +81,13 @@ func (d *parts) deal() (p part, ok bool) {
 	}
 	count, kinds := uint64(len(d.ends)), uint64(len(d.kinds))
 	pass, first := n/count, n%count*d.size
+	next := min(first+d.size, d.targets)
+	if n == d.from {
+		first = max(first, d.fromFirst)
+	}
 	return part{
 		number: int(n % count), pass: uint32(pass), attempt: uint8(pass/kinds) + 1, kind: d.kinds[pass%kinds],
-		first: first, next: min(first+d.size, d.targets),
+		first: first, next: next,
 	}, true
 }
 

@@ -22,7 +22,7 @@ func TestPartsDealt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := newPlan(t, c)
-			d := newParts(plan, 10)
+			d := newParts(plan, 10, 0, 0)
 			if len(d.ends) > maxParts {
 				t.Errorf("%d parts", len(d.ends))
 			}
@@ -49,7 +49,7 @@ func TestPartsDealt(t *testing.T) {
 
 // A part of a later pass is due an interval after the one before was through.
 func TestPartsDue(t *testing.T) {
-	d := newParts(newPlan(t, Config{Targets: named(t, "240.0.0.0/28"), Probes: 3, ProbeInterval: time.Second}), 8)
+	d := newParts(newPlan(t, Config{Targets: named(t, "240.0.0.0/28"), Probes: 3, ProbeInterval: time.Second}), 8, 0, 0)
 	for _, p := range []part{{number: 1, pass: 1}, {number: 1, pass: 2}} {
 		if _, known := d.due(p); known {
 			t.Errorf("pass %d is due before the one before was made", p.pass)

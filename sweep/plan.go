@@ -39,6 +39,9 @@ func NewPlan(c Config) (*Plan, error) {
 // Len is the number of targets in the plan's shard.
 func (p *Plan) Len() uint64 { return p.config.Shard.Len(p.order.Len()) }
 
+// due is how many probes the configuration asks for.
+func (p *Plan) due() uint64 { return p.Len() * uint64(p.config.passes()) }
+
 // At is the target that comes k-th in the plan's shard, and its index in the
 // whole order.
 func (p *Plan) At(k uint64) (addr target.Addr, index uint64) {
@@ -77,7 +80,7 @@ func (p *Plan) newSummary() Summary {
 			Skipped:     map[string]uint64{},
 		},
 		Probes: ProbeCounts{
-			Due:     p.Len() * uint64(p.config.passes()),
+			Due:     p.due(),
 			Unsent:  map[string]uint64{},
 			Refused: map[string]uint64{},
 		},

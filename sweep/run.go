@@ -14,6 +14,7 @@ import (
 
 	"xsweep/internal/route"
 	"xsweep/loader"
+	"xsweep/sweep/checkpoint"
 	"xsweep/sweep/pace"
 	"xsweep/sweep/probe"
 	"xsweep/sweep/sink"
@@ -35,25 +36,48 @@ var ErrLink = errors.New("the sweep ended early")
 // the sweep was under way, so that replies went past it.
 var ErrDetached = errors.New("the reply filter was taken off the device by somebody else")
 
-// Run sweeps, hands every record to out, and returns the account of it.
+// Run sweeps, hands every record to each of the sinks, closes them, and returns the
+// account of it.
 //
 // The end of ctx stops sending; replies are still waited for during the
 // cooldown. An error that wraps a [StartError] means that nothing was sent and
 // that there is no summary. With any other error the summary is complete, and
 // so it is if [Summary.Check] finds that it does not add up.
-func Run(ctx context.Context, c Config, out sink.Sink) (Summary, error) {
+//
+// With a [Checkpoint] that has a sweep, Run goes on with it, and the summary adds up
+// over all its runs; if nothing is left to do, the summary is the last run's.
+func Run(ctx context.Context, c Config, sinks ...sink.Sink) (Summary, error) {
 	plan, err := NewPlan(c)
 	if err != nil {
 		return Summary{}, &StartError{err}
 	}
+	if c.Checkpoint != nil {
+		if err := c.Checkpoint.fits(plan); err != nil {
+			return Summary{}, &StartError{err}
+		}
+		if s, ok := c.Checkpoint.Complete(); ok {
+			return s, publishAgain(sinks)
+		}
+	}
 	r := &run{config: plan.config, plan: plan}
 	defer r.close()
 	r.logPhase(Preparing)
-	if err := r.prepare(ctx, out); err != nil {
+	if err := r.prepare(ctx, sinks); err != nil {
 		return Summary{}, &StartError{err}
 	}
 	r.sweep(ctx)
 	return r.finish()
+}
+
+// publishAgain gives outputs their names that a killed run completed.
+func publishAgain(sinks []sink.Sink) error {
+	var errs []error
+	for _, s := range sinks {
+		if d, ok := s.(sink.Durable); ok {
+			errs = append(errs, d.Publish())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // run is one sweep under way.
@@ -69,11 +93,16 @@ type run struct {
 	cpus      []int             // that it sends on, one a thread
 	contest   *transmit.Contest // if xdp and packet are to be measured
 	senders   []*sender
+	ledger    *ledger
+	pressure  pressure
+	allowance allowance
+	saver     *saver  // with a checkpoint
+	before    account // of earlier runs
 	gate      gate
 	collector *collector
 	link      <-chan route.LinkEvent
 	unwatch   context.CancelFunc
-	before    route.Counters
+	counters  route.Counters // of the device, when the run began
 
 	// Guarded by the monitor's lock.
 	phase                 Phase
@@ -93,7 +122,7 @@ type run struct {
 
 // prepare does all that comes before the first probe, what may fail most
 // cheaply first.
-func (r *run) prepare(ctx context.Context, out sink.Sink) error {
+func (r *run) prepare(ctx context.Context, sinks []sink.Sink) error {
 	if err := loader.CheckPrivileges(); err != nil {
 		return err
 	}
@@ -143,6 +172,11 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 	}
 	var key [16]byte
 	rand.Read(key[:]) // never fails: it ends the program instead
+	if r.config.Checkpoint != nil {
+		if key, err = r.resume(key); err != nil {
+			return err
+		}
+	}
 	template, err := r.template(key)
 	if err != nil {
 		return err
@@ -157,18 +191,27 @@ func (r *run) prepare(ctx context.Context, out sink.Sink) error {
 		return err
 	}
 	r.collector = &collector{
-		clock: r.clock, sink: out,
-		limit: r.config.MaxResults, full: r.enough,
-		fail: r.fail,
+		clock: r.clock, limit: r.config.MaxResults, full: r.enough, kept: r.before.Kept,
+		where: r.config.Where, goOn: r.config.OnSinkError == ContinueOnSinkError,
+		log: r.config.Log, fail: r.fail, wanted: r.config.wanted,
+	}
+	for _, s := range sinks {
+		r.collector.outlets = append(r.collector.outlets, &outlet{sink: s})
+	}
+	if r.saver != nil {
+		r.collector.found = new(checkpoint.Found)
 	}
 	if r.config.Many {
 		r.collector.target = func(index uint64) netip.Addr { return r.plan.order.At(index).Netip() }
 	}
 	r.collector.start(r.filter.Rings(), r.config.Rate)
-	if r.before, err = route.ReadCounters(r.route.Interface.Index); err != nil {
+	if r.counters, err = route.ReadCounters(r.route.Interface.Index); err != nil {
 		return err
 	}
-	return ctx.Err()
+	if err := ctx.Err(); err != nil || r.saver == nil {
+		return err
+	}
+	return r.saver.first()
 }
 
 func (r *run) template(key [16]byte) (*probe.Template, error) {
@@ -197,8 +240,8 @@ func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template
 		Attempts:     r.config.Probes,
 		UTOffset:     r.utOffset,
 		BareIP:       device.Type == route.BareIP,
-		RecordFirst:  r.config.recordsFirst(),
-		RecordErrors: r.config.recordsErrors(),
+		RecordFirst:  r.config.recordsFirst() || r.saver != nil,
+		RecordErrors: r.config.recordsErrors() || r.saver != nil,
 		RecordAll:    r.config.RecordAll,
 		Many:         r.config.Many,
 	}
@@ -210,8 +253,16 @@ func (r *run) attach(ctx context.Context, key [16]byte, template *probe.Template
 	if c.Pieces, err = needPieces(longest, device.MTU, loader.HavePieces); err != nil {
 		return err
 	}
+	if r.saver != nil {
+		c.FirstRun = r.saver.base.FirstRun
+	}
 	if r.filter, err = loader.LoadReply(c); err != nil {
 		return err
+	}
+	if r.saver != nil {
+		if err := r.restore(); err != nil {
+			return err
+		}
 	}
 	mode, err := r.filter.Attach(device.Name, device.Index, r.config.XDP)
 	if err != nil {
@@ -264,14 +315,27 @@ func ranges(set target.Set) func(yield func(first, last uint32) bool) {
 // wait at the gate.
 func (r *run) openSenders(template *probe.Template) error {
 	r.gate.begin = make(chan struct{})
-	parts := newParts(r.plan, uint64(r.config.pace().EffectiveBatch()))
+	start, previous, number := uint64(0), spans(nil), uint16(0)
+	if r.saver != nil {
+		start, previous, number = r.saver.base.Low, r.saver.base.Done, r.saver.base.Run
+	}
+	parts := newParts(r.plan, uint64(r.config.pace().EffectiveBatch()), start, r.clock.Now())
+	r.ledger = &ledger{cooldown: int64(r.config.Cooldown), done: spans(nil).add(span{0, start}), low: start}
 	for thread := range r.config.Threads {
-		s := &sender{plan: r.plan, parts: parts, skips: &r.route.Skips, reasons: map[route.Reason]uint64{}, fail: r.fail}
+		s := &sender{plan: r.plan, parts: parts, skips: &r.route.Skips, ledger: r.ledger, run: number, fail: r.fail}
+		s.progress.previous = previous
+		if r.config.Backpressure {
+			s.holds = append(s.holds, &r.pressure)
+		}
+		if r.saver != nil {
+			s.holds = append(s.holds, &r.allowance)
+		}
 		r.senders = append(r.senders, s)
 		r.gate.ready.Add(1)
 		r.gate.done.Add(1)
 		go s.work(&r.gate, func(w *pace.Waiter) (transmit.Transmitter, error) { return r.openTransmitter(template, thread, w) }, r.clock, r.stop)
 	}
+	r.ledger.senders = r.senders
 	r.gate.ready.Wait()
 	for _, s := range r.senders {
 		if s.err != nil {
@@ -324,6 +388,13 @@ func (r *run) enter(p Phase) time.Time {
 // sweep sends, then waits for what is late.
 func (r *run) sweep(ctx context.Context) {
 	r.peak.at = r.enter(Sending)
+	if r.saver != nil {
+		r.saver.begin()
+		defer r.saver.stop()
+	}
+	if r.config.Backpressure {
+		defer r.watchPressure()()
+	}
 	close(r.gate.begin)
 	sent := make(chan struct{})
 	go func() {
@@ -358,10 +429,15 @@ func (r *run) sweep(ctx context.Context) {
 		case now := <-second.C:
 			r.checkAttached()
 			p := r.config.Monitor.Progress()
+			r.config.Monitor.mu.Lock()
 			r.peak.add(now, p.Accepted+p.Unconfirmed)
+			r.config.Monitor.mu.Unlock()
 		}
 	}
 	r.enter(CoolingDown)
+	if r.saver != nil {
+		r.saver.sample() // of what was handed over before the cooldown begins
+	}
 	cooldown := time.NewTimer(r.config.Cooldown)
 	defer cooldown.Stop()
 	for r.failure() == nil && !r.filled.Load() {
@@ -429,6 +505,9 @@ func (r *run) close() {
 		close(r.gate.begin)
 	}
 	r.gate.done.Wait()
+	if r.saver != nil {
+		r.saver.stop()
+	}
 	r.config.Monitor.release(r)
 	for _, s := range r.senders {
 		if s.tx != nil {

@@ -25,19 +25,25 @@ type sender struct {
 	tx      transmit.Transmitter
 	waiter  *pace.Waiter
 	probes  []probe.Probe
-	fail    func(error)   // ends the sweep
-	given   []given       // parts that are not through yet, oldest first
+	run     uint16      // number of the sweep's run
+	fail    func(error) // ends the sweep
+	holds   []hold      // what may keep it from sending
+	places  []uint64    // in the sequence, of the probes that wait
+	given   []given     // parts that are not through yet, oldest first
+	ledger  *ledger
 	skipped atomic.Uint64 // probes
 
 	taken     uint64 // probes that the transmitter took
 	firstPass uint64 // as many of them in the first pass
 
-	// Read when the thread has ended.
-	swept   uint64                  // targets that got a probe
-	reasons map[route.Reason]uint64 // skipped targets
-	err     error                   // why its transmitter could not be made
-	open    atomic.Bool             // tx can be asked for counts
+	progress progress
+
+	err  error       // why its transmitter could not be made; read when the thread has ended
+	open atomic.Bool // tx can be asked for counts
 }
+
+// skipCounts counts targets by why they are skipped.
+type skipCounts [route.NumReasons]uint64
 
 // counts is the transmitter's account.
 func (s *sender) counts() transmit.Counts {
@@ -74,7 +80,7 @@ func (s *sender) work(g *gate, open func(*pace.Waiter) (transmit.Transmitter, er
 	}
 	err := s.send()
 	left, drainErr := s.tx.Drain()
-	s.swept = min(s.firstPass, s.taken-uint64(left))
+	s.untaken(uint64(left))
 	if err == nil {
 		err = drainErr
 	}
@@ -165,10 +171,12 @@ const idleAfter = 10_000
 // pass sends one probe to each target of a part.
 func (s *sender) pass(p part) error {
 	batch, passed := s.tx.Batch(), 0
+	base := uint64(p.pass) * s.plan.Len()
+	s.begin(base + p.first)
 	for k := p.first; k < p.next; k++ {
 		addr, index := s.plan.At(k)
 		if reason := s.skips.Reason(addr); reason != route.Send {
-			s.skip(reason, p.pass)
+			s.skip(reason, p.pass, base+k)
 			if passed++; passed == idleAfter {
 				s.tx.Idle()
 			}
@@ -179,35 +187,90 @@ func (s *sender) pass(p part) error {
 			continue
 		}
 		s.probes = append(s.probes, probe.Probe{
-			Index: index, Target: uint32(addr), Attempt: p.attempt, HopLimit: s.plan.config.HopLimit, Kind: p.kind,
+			Run: s.run, Index: index, Target: uint32(addr), Attempt: p.attempt, HopLimit: s.plan.config.HopLimit, Kind: p.kind,
 		})
+		s.places = append(s.places, base+k)
 		if len(s.probes) >= batch {
-			if err := s.flush(p.pass); err != nil {
+			if err := s.flush(p.pass, base+k+1); err != nil {
 				return err
 			}
 			batch, passed = s.tx.Batch(), 0 // the rate may have been changed
 		}
 	}
-	return s.flush(p.pass)
+	if err := s.flush(p.pass, base+p.next); err != nil {
+		return err
+	}
+	s.ledger.finished(&s.progress)
+	return nil
 }
 
-func (s *sender) skip(reason route.Reason, pass uint32) {
+// begin notes where a part begins.
+func (s *sender) begin(place uint64) {
+	p := &s.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.under = span{place, place}
+}
+
+func (s *sender) skip(reason route.Reason, pass uint32, place uint64) {
 	s.skipped.Add(1)
-	if pass == 0 {
-		s.reasons[reason]++
+	p := &s.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.skipped++
+	if pass == 0 && !p.previous.contains(place) {
+		p.reasons[reason]++
+	}
+	if len(s.probes) == 0 {
+		p.under.Next = place + 1
 	}
 }
 
-// flush sends the probes that wait.
-func (s *sender) flush(pass uint32) error {
-	if len(s.probes) == 0 {
-		return nil
+// flush sends the probes that wait. All places before next that are not theirs
+// are skipped.
+func (s *sender) flush(pass uint32, next uint64) error {
+	taken, err := 0, error(nil)
+	if len(s.probes) > 0 {
+		for _, h := range s.holds {
+			if err := h.wait(s, uint64(len(s.probes))); err != nil {
+				s.probes, s.places = s.probes[:0], s.places[:0]
+				return err
+			}
+		}
+		taken, err = s.tx.Send(s.probes)
 	}
-	taken, err := s.tx.Send(s.probes)
 	s.taken += uint64(taken)
 	if pass == 0 {
 		s.firstPass += uint64(taken)
 	}
-	s.probes = s.probes[:0]
+	p := &s.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken = s.taken
+	if p.under.Next = next; taken < len(s.probes) {
+		p.under.Next = s.places[taken]
+	}
+	if pass == 0 && taken > 0 {
+		p.swept += uint64(taken)
+		if s.places[0] < p.previous.end() {
+			for _, place := range s.places[:taken] {
+				if p.previous.contains(place) {
+					p.swept--
+				}
+			}
+		}
+	}
+	s.probes, s.places = s.probes[:0], s.places[:0]
 	return err
+}
+
+// untaken takes back the last probes that the transmitter took: it did not hand
+// them over.
+func (s *sender) untaken(left uint64) {
+	p := &s.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if later := s.taken - s.firstPass; left > later {
+		p.swept -= min(left-later, p.swept)
+	}
 }

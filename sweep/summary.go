@@ -24,6 +24,8 @@ type Summary struct {
 	Started     time.Time      `json:"started"`
 	Ended       time.Time      `json:"ended"`
 	Interrupted bool           `json:"interrupted"`
+	// Runs is how many runs it adds up over: 1 for a sweep that was not resumed.
+	Runs int `json:"runs"`
 	// Error says what ended the sweep early; empty if nothing did.
 	Error string `json:"error,omitempty"`
 
@@ -67,6 +69,12 @@ type ProbeCounts struct {
 	// the device took them.
 	Unconfirmed uint64 `json:"unconfirmed"`
 	Retries     uint64 `json:"retries"`
+	// Again of those due were sent before: a resumed sweep begins again where
+	// replies may still have been under way.
+	Again uint64 `json:"again"`
+	// UnaccountedAtMost is how many probes killed runs sent at most after they were
+	// last saved. No other count has them.
+	UnaccountedAtMost uint64 `json:"unaccounted_at_most"`
 }
 
 // PacketCounts counts what the reply filter saw.
@@ -103,6 +111,8 @@ type RateCounts struct {
 	Mean       float64 `json:"mean"`
 	PeakSecond float64 `json:"peak_second"`
 	Stalls     uint64  `json:"stalls"`
+	// Held is for how many ns sinks slowed sending, of all threads together.
+	Held int64 `json:"held"`
 }
 
 // askedRate is how the summary shows a rate.

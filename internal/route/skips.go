@@ -36,6 +36,9 @@ const (
 	reasonCount
 )
 
+// NumReasons is how many Reasons there are, Send among them.
+const NumReasons = int(reasonCount)
+
 var reasonNames = [reasonCount]string{
 	"send", "own", "network", "broadcast", "other_interface", "unroutable", "on_link",
 }
