@@ -9,18 +9,20 @@ import "strings"
 // where none is near enough to be worth saying. Capitals do not matter. Near is
 // what differs in a third of its letters at most (one of three), or is what the
 // other one begins with ("ad" and "address" for "addr"). Of several that are
-// equally near it is the first.
+// equally near it is the one that begins most alike, for the first letters are
+// seldom wrong, and of those the first.
 func Nearest(word string, from []string) (string, bool) {
 	given := []rune(strings.ToLower(word))
-	best, found, least := "", false, 0
+	best, found, least, alike := "", false, 0, 0
 	for _, name := range from {
 		candidate := []rune(strings.ToLower(name))
 		d := distance(given, candidate)
 		if d > max(len(given), len(candidate))/3 && !begins(given, candidate) {
 			continue
 		}
-		if !found || d < least {
-			best, found, least = name, true, d
+		same := shared(given, candidate)
+		if !found || d < least || d == least && same > alike {
+			best, found, least, alike = name, true, d, same
 		}
 	}
 	return best, found
@@ -29,10 +31,17 @@ func Nearest(word string, from []string) (string, bool) {
 // begins says whether one begins with all of the other, if that has two letters
 // at least: one says nothing.
 func begins(a, b []rune) bool {
-	if len(a) > len(b) {
-		a, b = b, a
+	least := min(len(a), len(b))
+	return least >= 2 && shared(a, b) == least
+}
+
+// shared is how many letters both begin with.
+func shared(a, b []rune) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
 	}
-	return len(a) >= 2 && string(b[:len(a)]) == string(a)
+	return n
 }
 
 // distance is how many letters have to be put in, taken out, replaced, or

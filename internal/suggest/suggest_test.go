@@ -17,16 +17,19 @@ func TestNearest(t *testing.T) {
 		{"ad", fields, "addr"},
 		{"address", fields, "addr"},
 		{"tiem", fields, "time"},
-		{"tyme", fields, "time"}, // one from type too: the first
+		{"tyme", fields, "type"}, // as far from time, which begins less alike
+		{"tipe", fields, "time"}, // as far from type
 		{"duplicat", fields, "duplicate"},
 		{"tll", fields, "ttl"},
 		{".jsn", endings, ".jsonl"},
 		{".json", endings, ".jsonl"},
+		{".jsn.gz", []string{".csv.gz", ".jsonl.gz"}, ".jsonl.gz"},
 		{".cvs", endings, ".csv"},
 		{".parqet", endings, ".parquet"},
 		{".xlsx", endings, ""},
 		{"", fields, ""},
 		{"a", fields, ""},
+		{"xtl", []string{"atl", "btl"}, "atl"}, // all alike: the first
 		{"latency", fields, ""},
 		{"addr", nil, ""},
 	} {

@@ -4,12 +4,11 @@ package sink
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
-
-	"encoding/binary"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -108,10 +107,10 @@ func (s *LiveSet) Close() error {
 	w := bufio.NewWriterSize(s.partial, 64<<10)
 	_, err := s.set.WriteTo(w)
 	err = errors.Join(err, w.Flush())
-	if err != nil {
-		return s.fail(err)
+	if err == nil {
+		err = s.partial.close()
 	}
-	if err := s.partial.close(); err != nil {
+	if err != nil {
 		return s.fail(err)
 	}
 	return nil
@@ -122,8 +121,7 @@ func (s *LiveSet) fail(err error) error {
 	s.err = fmt.Errorf("live set: %w", err)
 	s.counts.Failed += s.counts.Written
 	s.counts.Written = 0
-	s.partial.written = false
-	s.partial.discard()
+	s.partial.remove()
 	return s.err
 }
 

@@ -120,9 +120,12 @@ func (p *partialFile) begin() error {
 
 func (p *partialFile) cut(size int64) error { return p.file.Truncate(size) }
 
-// sync makes what is written durable, and once the file's name.
+// sync makes what is written durable, and once the file's name. A closed file
+// is durable.
 func (p *partialFile) sync() error {
-	if err := durable.Sync(p.file); err != nil {
+	if err := durable.Sync(p.file); errors.Is(err, os.ErrClosed) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if p.named.Load() {
@@ -164,4 +167,11 @@ func (p *partialFile) discard() {
 	if p.made && !p.written {
 		os.Remove(p.name())
 	}
+}
+
+// remove is for a file that is worth nothing.
+func (p *partialFile) remove() {
+	p.closed = true
+	p.file.Close()
+	os.Remove(p.name())
 }
