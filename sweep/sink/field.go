@@ -42,71 +42,68 @@ const (
 )
 
 // fieldTable says how each field is named and written. append adds the value
-// and reports false, having added nothing, where it is unknown.
+// and reports false where it is unknown; what it added then counts for nothing.
 var fieldTable = [numFields]struct {
 	name   string
 	quoted bool // in JSON
-	append func(b []byte, r *reply.Record) ([]byte, bool)
+	append func(e *encoder, b []byte, r *reply.Record) ([]byte, bool)
 }{
-	Time: {"time", true, func(b []byte, r *reply.Record) ([]byte, bool) {
-		return r.Time.AppendFormat(b, "2006-01-02T15:04:05.000000000Z07:00"), true
-	}},
-	Addr: {"addr", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.Addr.AppendTo(b), true }},
-	From: {"from", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.From.AppendTo(b), true }},
-	Kind: {"kind", true, func(b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.Kind.String()...), true }},
-	Type: {"type", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Type)), true }},
-	Code: {"code", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Code)), true }},
-	Reason: {"reason", true, func(b []byte, r *reply.Record) ([]byte, bool) {
+	Time: {"time", true, func(e *encoder, b []byte, r *reply.Record) ([]byte, bool) { return e.clock.append(b, r.Time), true }},
+	Addr: {"addr", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return appendAddr(b, r.Addr), true }},
+	From: {"from", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return appendAddr(b, r.From), true }},
+	Kind: {"kind", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.Kind.String()...), true }},
+	Type: {"type", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return appendOctet(b, r.Type), true }},
+	Code: {"code", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return appendOctet(b, r.Code), true }},
+	Reason: {"reason", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
 		reason := reply.Reason(r.Type, r.Code)
 		return append(b, reason...), reason != ""
 	}},
-	TTL:  {"ttl", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.TTL)), true }},
-	Hops: {"hops", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Hops())), true }},
-	OS:   {"os", true, func(b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.OS()...), r.OS() != "" }},
-	RTT: {"rtt", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+	TTL:  {"ttl", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return appendOctet(b, r.TTL), true }},
+	Hops: {"hops", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return appendOctet(b, r.Hops()), true }},
+	OS:   {"os", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return append(b, r.OS()...), r.OS() != "" }},
+	RTT: {"rtt", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
 		if r.RTT == reply.RTTUnknown {
 			return b, false
 		}
 		return strconv.AppendInt(b, int64(r.RTT/time.Nanosecond), 10), true
 	}},
-	Size: {"size", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Size)), true }},
-	Attempt: {"attempt", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+	Size: {"size", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) { return appendUint(b, uint64(r.Size)), true }},
+	Attempt: {"attempt", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
 		if r.Attempt == 0 {
 			return b, false
 		}
-		return appendUint(b, uint64(r.Attempt)), true
+		return appendOctet(b, r.Attempt), true
 	}},
-	Duplicate: {"duplicate", false, func(b []byte, r *reply.Record) ([]byte, bool) { return strconv.AppendBool(b, r.Duplicate), true }},
-	QuotedTTL: {"quoted_ttl", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+	Duplicate: {"duplicate", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
+		return strconv.AppendBool(b, r.Duplicate), true
+	}},
+	QuotedTTL: {"quoted_ttl", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
 		return appendUintIf(r.Kind.IsError(), b, uint64(r.QuotedTTL))
 	}},
-	MTU:     {"mtu", false, func(b []byte, r *reply.Record) ([]byte, bool) { return appendUintIf(r.MTU != 0, b, uint64(r.MTU)) }},
-	Gateway: {"gateway", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.Gateway.AppendTo(b), r.Gateway.IsValid() }},
-	Pointer: {"pointer", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+	MTU: {"mtu", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
+		return appendUintIf(r.MTU != 0, b, uint64(r.MTU))
+	}},
+	Gateway: {"gateway", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
+		return appendAddr(b, r.Gateway), r.Gateway.IsValid()
+	}},
+	Pointer: {"pointer", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
 		return appendUintIf(r.Kind == reply.ParameterProblem, b, uint64(r.Pointer))
 	}},
-	MPLS: {"mpls", true, func(b []byte, r *reply.Record) ([]byte, bool) {
+	MPLS: {"mpls", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
 		return r.Extensions.AppendMPLS(b), r.Extensions != nil && len(r.Extensions.MPLS) > 0
 	}},
-	Interface: {"interface", true, func(b []byte, r *reply.Record) ([]byte, bool) {
+	Interface: {"interface", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
 		return r.Extensions.AppendInterfaces(b), r.Extensions != nil && len(r.Extensions.Interfaces) > 0
 	}},
-	Mask: {"mask", true, func(b []byte, r *reply.Record) ([]byte, bool) { return r.Mask.AppendTo(b), r.Mask.IsValid() }},
-	ClockOffset: {"clock_offset", false, func(b []byte, r *reply.Record) ([]byte, bool) {
+	Mask: {"mask", true, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
+		return appendAddr(b, r.Mask), r.Mask.IsValid()
+	}},
+	ClockOffset: {"clock_offset", false, func(_ *encoder, b []byte, r *reply.Record) ([]byte, bool) {
 		if r.Kind != reply.TimestampReply || r.ClockOffset == reply.OffsetUnknown {
 			return b, false
 		}
 		return strconv.AppendInt(b, r.ClockOffset.Milliseconds(), 10), true
 	}},
-}
-
-func appendUint(b []byte, v uint64) []byte { return strconv.AppendUint(b, v, 10) }
-
-func appendUintIf(known bool, b []byte, v uint64) ([]byte, bool) {
-	if !known {
-		return b, false
-	}
-	return appendUint(b, v), true
 }
 
 // String is the field's name: CSV header and JSON key.
@@ -115,8 +112,6 @@ func (f Field) String() string { return fieldTable[f].name }
 // free says whether the field's text is for others to choose, so that it can
 // hold separators, quotes and whatever else: routers name their interfaces.
 func (f Field) free() bool { return f == Interface }
-
-func (f Field) append(b []byte, r *reply.Record) ([]byte, bool) { return fieldTable[f].append(b, r) }
 
 // AllFields are all columns in their order.
 func AllFields() []Field {
@@ -160,5 +155,5 @@ func parseField(name string) (Field, error) {
 			return f, nil
 		}
 	}
-	return 0, fmt.Errorf("field %q: must be one of %s", name, strings.Join(FieldNames(), ", "))
+	return 0, fmt.Errorf("field %q: %smust be one of %s", name, didYouMean(name, FieldNames()), strings.Join(FieldNames(), ", "))
 }

@@ -40,7 +40,8 @@ func TestParseFieldsErrors(t *testing.T) {
 		{"", []string{`""`, known}},
 		{"addr,", []string{`""`, known}},
 		{"Addr", []string{`"Addr"`, known}},
-		{"addr,address,ttl", []string{`"address"`, known}},
+		{"addr,address,ttl", []string{`"address"`, "did you mean addr?", known}},
+		{"adr", []string{`"adr"`, "did you mean addr?", known}},
 		{"addr;ttl", []string{`"addr;ttl"`, known}},
 		{"addr,ttl,addr", []string{`"addr"`, "twice"}},
 	} {

@@ -3,12 +3,12 @@
 package sink
 
 import (
-	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
-	"unicode/utf8"
 
-	"xsweep/sweep/reply"
+	"xsweep/internal/suggest"
 )
 
 // Format is how records are written.
@@ -24,20 +24,83 @@ const (
 	CSV
 	// JSONLines is one JSON object a line. What is unknown is null.
 	JSONLines
+	// Parquet is Apache Parquet, which cannot be written to a stream.
+	Parquet
 )
 
-var formatNames = [...]string{Text: "text", CSV: "csv", JSONLines: "jsonl"}
+// formatTable says how formats are named, and how files that hold them end.
+var formatTable = [...]struct{ name, ending string }{
+	Text:      {"text", ".txt"},
+	CSV:       {"csv", ".csv"},
+	JSONLines: {"jsonl", ".jsonl"},
+	Parquet:   {"parquet", ".parquet"},
+}
 
-func (f Format) String() string { return formatNames[f] }
+func (f Format) String() string { return formatTable[f].name }
 
-// ParseFormat reads text, csv or jsonl.
+// Compression is how the bytes of an output are packed.
+type Compression uint8
+
+// The ways to pack an output. Parquet packs its columns by itself.
+const (
+	None Compression = iota
+	// Gzip is RFC 1952, in as many members as the output is marked and cut into.
+	Gzip
+	// Zstd is RFC 8878, in frames alike.
+	Zstd
+)
+
+var compressionEndings = [...]string{None: "", Gzip: ".gz", Zstd: ".zst"}
+
+// String is the ending of a file's name: nothing, .gz or .zst.
+func (c Compression) String() string { return compressionEndings[c] }
+
+// known is one format as it may be compressed, and how it is called.
+type known struct {
+	format       Format
+	compression  Compression
+	name, ending string
+}
+
+// allKnown are all that there are. A format comes before its compressed forms.
+var allKnown = func() (all []known) {
+	for f := range formatTable {
+		for c := range compressionEndings {
+			if Format(f) == Parquet && Compression(c) != None {
+				continue
+			}
+			k := known{Format(f), Compression(c), formatTable[f].name + compressionEndings[c], formatTable[f].ending + compressionEndings[c]}
+			all = append(all, k)
+			if k.format == Text {
+				k.name = "txt" + compressionEndings[c]
+				all = append(all, k)
+			}
+		}
+	}
+	return all
+}()
+
+// ParseFormat reads text, csv or jsonl: what any stream takes.
 func ParseFormat(text string) (Format, error) {
-	for f, name := range formatNames {
-		if text == name {
-			return Format(f), nil
+	for f := range Parquet {
+		if text == f.String() {
+			return f, nil
 		}
 	}
 	return 0, fmt.Errorf("format %q: must be text, csv or jsonl", text)
+}
+
+// ParseEncoding reads a format and how it is compressed: text (or txt), csv or
+// jsonl, with .gz or .zst behind or nothing; or parquet.
+func ParseEncoding(text string) (Format, Compression, error) {
+	names := make([]string, len(allKnown))
+	for i, k := range allKnown {
+		if text == k.name {
+			return k.format, k.compression, nil
+		}
+		names[i] = k.name
+	}
+	return 0, 0, fmt.Errorf("format %q: %smust be text, csv or jsonl, which can have .gz or .zst behind, or parquet", text, didYouMean(text, names))
 }
 
 // FormatOf guesses a format from the name of a file.
@@ -51,120 +114,55 @@ func FormatOf(path string) Format {
 	return Text
 }
 
+// FormatOfPath reads from the name of an output what is to be in it. told is
+// false where the name does not tell: for "-", without an ending, and for what
+// is there and no regular file, if its name does not end in one of those that
+// are known. That is text then. Any other ending is an error.
+func FormatOfPath(path string) (format Format, compression Compression, told bool, err error) {
+	ending := endingOf(path)
+	if path == "-" || ending == "" {
+		return Text, None, false, nil
+	}
+	endings := make([]string, len(allKnown))
+	for i, k := range allKnown {
+		if ending == k.ending {
+			return k.format, k.compression, true, nil
+		}
+		endings[i] = k.ending
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return Text, None, false, nil
+	}
+	return 0, 0, false, fmt.Errorf("output %s: ending %q does not tell a format: %smust be .txt, .csv or .jsonl, which can have .gz or .zst behind, or .parquet; or name one with --format",
+		path, ending, didYouMean(ending, endings))
+}
+
+// endingOf is how a name ends, in small letters: with what says how it is
+// compressed, if it is, also with what stands before that.
+func endingOf(path string) string {
+	name := strings.TrimLeft(strings.ToLower(filepath.Base(path)), ".")
+	last := filepath.Ext(name)
+	before := filepath.Ext(strings.TrimSuffix(name, last))
+	compressed := last != "" && (last == Gzip.String() || last == Zstd.String())
+	for _, f := range formatTable {
+		compressed = compressed || before == f.ending
+	}
+	if compressed {
+		return before + last
+	}
+	return last
+}
+
+func didYouMean(word string, from []string) string {
+	if meant, ok := suggest.Nearest(word, from); ok {
+		return "did you mean " + meant + "? "
+	}
+	return ""
+}
+
 func (f Format) defaultFields() []Field {
 	if f == Text {
 		return []Field{Addr}
 	}
 	return AllFields()
-}
-
-func (f Format) appendHeader(b []byte, fields []Field) []byte {
-	if f != CSV {
-		return b
-	}
-	for i, field := range fields {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, field.String()...)
-	}
-	return append(b, '\n')
-}
-
-func (f Format) appendRecord(b []byte, r *reply.Record, fields []Field) []byte {
-	if f == JSONLines {
-		return appendJSON(b, r, fields)
-	}
-	separator := byte('\t')
-	if f == CSV {
-		separator = ','
-	}
-	for i, field := range fields {
-		if i > 0 {
-			b = append(b, separator)
-		}
-		start := len(b)
-		b, _ = field.append(b, r)
-		if f == CSV && field.free() {
-			b = quoteCSV(b, start)
-		}
-	}
-	return append(b, '\n')
-}
-
-func appendJSON(b []byte, r *reply.Record, fields []Field) []byte {
-	b = append(b, '{')
-	for i, field := range fields {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '"')
-		b = append(b, field.String()...)
-		b = append(b, '"', ':')
-		start := len(b)
-		quoted := fieldTable[field].quoted
-		if quoted {
-			b = append(b, '"')
-		}
-		var known bool
-		b, known = field.append(b, r)
-		switch {
-		case !known:
-			b = append(b[:start], "null"...)
-		case field.free():
-			b = append(escapeJSON(b, start+1), '"')
-		case quoted:
-			b = append(b, '"')
-		}
-	}
-	return append(b, '}', '\n')
-}
-
-// quoteCSV quotes the value that begins at start if it needs it (RFC 4180,
-// section 2).
-func quoteCSV(b []byte, start int) []byte {
-	if !bytes.ContainsAny(b[start:], "\",\r\n") {
-		return b
-	}
-	value := string(b[start:])
-	b = append(b[:start], '"')
-	for i := range len(value) {
-		if value[i] == '"' {
-			b = append(b, '"')
-		}
-		b = append(b, value[i])
-	}
-	return append(b, '"')
-}
-
-// escapeJSON escapes the text that begins at start, inside its quotes, if it
-// needs it (RFC 8259, section 7). What is no UTF-8 is replaced.
-func escapeJSON(b []byte, start int) []byte {
-	if !needsEscape(b[start:]) {
-		return b
-	}
-	value := string(b[start:])
-	b = b[:start]
-	for _, c := range value {
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', byte(c))
-		case c < ' ':
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			b = utf8.AppendRune(b, c)
-		}
-	}
-	return b
-}
-
-const hex = "0123456789abcdef"
-
-func needsEscape(text []byte) bool {
-	for _, c := range text {
-		if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			return true
-		}
-	}
-	return false
 }

@@ -2,13 +2,7 @@
 
 package sink
 
-import (
-	"bytes"
-	"fmt"
-	"io"
-
-	"xsweep/sweep/reply"
-)
+import "xsweep/sweep/reply"
 
 // Sink takes the records of a sweep. It is used by one goroutine at a time.
 type Sink interface {
@@ -70,84 +64,33 @@ type Counts struct {
 	Failed      uint64 `json:"failed"`
 }
 
-// Config says what a Writer writes.
+// Config says what an output is.
 type Config struct {
-	// Path names the output in counts and errors.
+	// Path is the file, and names the output in counts and errors.
 	Path string
 	// Format is how records are written.
 	Format Format
+	// Compression is how that is packed. None for Parquet.
+	Compression Compression
 	// Fields are the columns, in order. Nil means the format's default.
 	Fields []Field
 	// Limit is how many records are written at most. 0 means no limit.
 	Limit uint64
+	// Force allows to replace what stands under the name, and what a sweep that
+	// did not end has left beside it.
+	Force bool
+	// Checkpointed says that marks will be made. Where what is written cannot be
+	// cut back, records then wait in memory until they are committed.
+	Checkpointed bool
+	// Metadata is what Parquet files tell about themselves; other formats cannot.
+	Metadata map[string]string
 }
 
-// Writer is a sink that encodes records to an io.Writer. Each Write ends in
-// at most one write to it, of whole lines.
-type Writer struct {
-	w       io.Writer
-	config  Config
-	buffer  []byte
-	counts  Counts
-	started bool
-	err     error
+// Discard is for an output whose sweep has ended before it sent anything: it
+// closes the output and leaves things as they were before it was opened, as
+// long as nothing has been written.
+func Discard(d Durable) {
+	if d, ok := d.(interface{ Discard() }); ok {
+		d.Discard()
+	}
 }
-
-// NewWriter makes a sink that writes to w.
-func NewWriter(w io.Writer, c Config) *Writer {
-	if c.Fields == nil {
-		c.Fields = c.Format.defaultFields()
-	}
-	return &Writer{w: w, config: c, counts: Counts{Path: c.Path, Format: c.Format.String()}}
-}
-
-// Write implements [Sink].
-func (w *Writer) Write(records []reply.Record) error {
-	if w.err != nil {
-		w.counts.Failed += uint64(len(records))
-		return w.err
-	}
-	if limit := w.config.Limit; limit > 0 {
-		room := min(limit-w.counts.Written, uint64(len(records)))
-		w.counts.BeyondLimit += uint64(len(records)) - room
-		records = records[:room]
-	}
-	w.buffer = w.header(w.buffer[:0])
-	headerLines := uint64(bytes.Count(w.buffer, newline))
-	for i := range records {
-		w.buffer = w.config.Format.appendRecord(w.buffer, &records[i], w.config.Fields)
-	}
-	if len(w.buffer) == 0 {
-		return nil
-	}
-	n, err := w.w.Write(w.buffer)
-	if err == nil && n < len(w.buffer) {
-		err = io.ErrShortWrite
-	}
-	if err != nil {
-		w.err = fmt.Errorf("results: %w", err)
-	}
-	// What was written only in part counts as not written.
-	lines := uint64(bytes.Count(w.buffer[:n], newline))
-	written := lines - min(lines, headerLines)
-	w.counts.Written += written
-	w.counts.Failed += uint64(len(records)) - written
-	return w.err
-}
-
-var newline = []byte{'\n'}
-
-// header appends what stands before the first record, once.
-func (w *Writer) header(b []byte) []byte {
-	if w.started {
-		return b
-	}
-	w.started = true
-	return w.config.Format.appendHeader(b, w.config.Fields)
-}
-
-// Counts implements [Sink].
-func (w *Writer) Counts() Counts { return w.counts }
-
-// Close implements [Sink]: an output without records still gets its header.
-func (w *Writer) Close() error { return w.Write(nil) }
