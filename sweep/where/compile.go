@@ -4,7 +4,6 @@ package where
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -62,6 +61,8 @@ func start(n ast.Node) int {
 		at = min(at, start(n.Node))
 	case *ast.ChainNode:
 		at = min(at, start(n.Node))
+	case *ast.SequenceNode:
+		at = min(at, start(n.Nodes[0]))
 	case *ast.SliceNode:
 		at = min(at, start(n.Node))
 	case *ast.UnaryNode:
@@ -286,14 +287,4 @@ func pick[T int64 | float64 | string | target.Addr](when func(*state) bool, l, r
 		}
 		return r(st)
 	}
-}
-
-// sorted are the keys of a table, for messages.
-func sorted[T any](table map[string]T) []string {
-	keys := make([]string, 0, len(table))
-	for key := range table {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -60,3 +60,13 @@ func checkDomain(l, r value) error {
 	}
 	return faultf(r.at, "no record has the %s %q: %s", l.column, text, hint)
 }
+
+// sorted are the keys of a table, for messages.
+func sorted[T any](table map[string]T) []string {
+	keys := make([]string, 0, len(table))
+	for key := range table {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -42,7 +42,7 @@ func faultf(at int, format string, args ...any) *fault {
 }
 
 func scan(text []rune) (*scanner, error) {
-	s := &scanner{text: text, plain: slices.Clone(text), durations: durations{}}
+	s := &scanner{text: text, plain: slices.Clone(text), durations: durations{}, open: -1}
 	for s.at < len(text) {
 		if err := s.step(); err != nil {
 			return nil, err
@@ -108,13 +108,20 @@ func (s *scanner) skipString(quote rune) {
 			s.at++
 			return
 		case '\n': // the library refuses it
-			s.open = start
+			s.unclosed(start)
 			return
 		case '\\':
 			s.at++
 		}
 	}
-	s.open = start
+	s.unclosed(start)
+}
+
+// unclosed keeps the first place: all behind it is in doubt.
+func (s *scanner) unclosed(start int) {
+	if s.open < 0 {
+		s.open = start
+	}
 }
 
 // skipPast goes so far ahead and then behind the next end.
@@ -126,7 +133,7 @@ func (s *scanner) skipPast(ahead int, end string) {
 			return
 		}
 	}
-	s.open = start
+	s.unclosed(start)
 }
 
 // digits goes past a number without sign and exponent.

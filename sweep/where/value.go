@@ -83,15 +83,15 @@ func (v value) isWhole() bool {
 
 // isZero says whether the value is a number that is always 0.
 func (v value) isZero() bool {
-	if !v.constant {
-		return false
-	}
-	if v.typ == floatType {
+	switch {
+	case v.constant && v.typ == floatType:
 		f, _ := v.f(nil)
 		return f == 0
+	case v.constant && v.isWhole():
+		n, _ := v.n(nil)
+		return n == 0
 	}
-	n, _ := v.n(nil)
-	return v.isWhole() && n == 0
+	return false
 }
 
 // known asks whether the value is known.
