@@ -7,18 +7,32 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-
-	"xsweep/sweep/target"
 )
 
 // compiler checks a syntax tree and makes closures of it.
 type compiler struct {
 	text      []rune
 	durations durations
+	// shared are the nodes that stand twice in the tree, b of a < b < c, and their
+	// values once they are known.
+	shared map[ast.Node]*value
 }
 
 // value checks a node and all below it.
 func (c *compiler) value(n ast.Node) (value, error) {
+	known, isShared := c.shared[n]
+	if known != nil {
+		return *known, nil
+	}
+	v, err := c.check(n)
+	if err == nil && isShared {
+		v = v.memo()
+		c.shared[n] = &v
+	}
+	return v, err
+}
+
+func (c *compiler) check(n ast.Node) (value, error) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
 		return c.name(n)
@@ -180,6 +194,7 @@ func (c *compiler) binary(n *ast.BinaryNode) (value, error) {
 	case "..":
 		return value{}, faultf(n.Location().From, `a range stands only behind "in"`)
 	}
+	c.share(n)
 	l, err := c.value(n.Left)
 	if err != nil {
 		return value{}, err
@@ -199,6 +214,22 @@ func (c *compiler) binary(n *ast.BinaryNode) (value, error) {
 		return c.otherwise(l, r)
 	}
 	return c.arithmetic(n.Operator, at, l, r)
+}
+
+// share notes what both sides of an "and" compare, as the library writes
+// a < b < c.
+func (c *compiler) share(n *ast.BinaryNode) {
+	right, ok := n.Right.(*ast.BinaryNode)
+	if !ok || n.Operator != "&&" {
+		return
+	}
+	left, ok := n.Left.(*ast.BinaryNode)
+	if ok && left.Operator == "&&" {
+		left, ok = left.Right.(*ast.BinaryNode)
+	}
+	if ok && left.Right == right.Left {
+		c.shared[right.Left] = nil
+	}
 }
 
 // test is one of the operators that can stand behind a not.
@@ -232,59 +263,4 @@ func (c *compiler) join(op string, l, r value) (value, error) {
 		v.b = func(st *state) bool { return x(st) || y(st) }
 	}
 	return v, nil
-}
-
-func (c *compiler) conditional(n *ast.ConditionalNode) (value, error) {
-	var parts [3]value
-	for i, part := range []ast.Node{n.Cond, n.Exp1, n.Exp2} {
-		var err error
-		if parts[i], err = c.value(part); err != nil {
-			return value{}, err
-		}
-	}
-	if parts[0].typ != boolType {
-		return value{}, faultf(parts[0].at, "? wants a boolean before it, but %s", c.is(parts[0]))
-	}
-	l, r, err := c.unify("choose between", parts[1], parts[2])
-	if err != nil {
-		return value{}, err
-	}
-	return choose(parts[0].at, parts[0].b, l, r), nil
-}
-
-// otherwise is l where it is known, and r elsewhere.
-func (c *compiler) otherwise(l, r value) (value, error) {
-	if !l.nullable {
-		return value{}, faultf(l.at, "what stands before ?? is always known")
-	}
-	l, r, err := c.unify("choose between", l, r)
-	if err != nil {
-		return value{}, err
-	}
-	v := choose(l.at, l.known(), l, r)
-	v.nullable = r.nullable
-	return v, nil
-}
-
-// choose is l where the condition holds, and r elsewhere. Both are of one type.
-func choose(at int, when func(*state) bool, l, r value) value {
-	return value{
-		typ: l.typ, at: at, nullable: l.nullable || r.nullable,
-		b: func(st *state) bool {
-			if when(st) {
-				return l.b(st)
-			}
-			return r.b(st)
-		},
-		n: pick(when, l.n, r.n), f: pick(when, l.f, r.f), s: pick(when, l.s, r.s), a: pick(when, l.a, r.a),
-	}
-}
-
-func pick[T int64 | float64 | string | target.Addr](when func(*state) bool, l, r func(*state) (T, bool)) func(*state) (T, bool) {
-	return func(st *state) (T, bool) {
-		if when(st) {
-			return l(st)
-		}
-		return r(st)
-	}
 }

@@ -174,6 +174,22 @@ func TestDepth(t *testing.T) {
 			t.Errorf("%.20s...: false", text)
 		}
 	}
+	// Values that are asked for several times do not multiply the work.
+	nested := func(before, inner, behind string, n int) string {
+		return strings.Repeat(before, n) + inner + strings.Repeat(behind, n)
+	}
+	for _, text := range []string{
+		nested("(0 < ", "1", " < 9 ? 1 : 2)", 90) + " == 1",
+		nested("(", "1", " in [code, 1, 5..ttl] ? 1 : 2)", 80) + " == 1",
+		nested("min(3, 2, ", "1", ")", 200) + " == 1",
+		nested("max(", "1", ", ttl, 0, code)", 120) + " == ttl",
+		"(" + strings.Repeat("attempt ?? ", 300) + "7) == 1",
+		strings.Repeat("ttl <= ", 200) + "ttl",
+	} {
+		if !matches(t, text, records["reply"]) {
+			t.Errorf("%.30s...: false", text)
+		}
+	}
 	for _, text := range []string{strings.Repeat("(", 4096), strings.Repeat("[", 4096), strings.Repeat("-", 4096), strings.Repeat("f(", 2048), strings.Repeat("not ", 1024)} {
 		if _, err := Compile(text); err == nil {
 			t.Errorf("%.20s...: no error", text)

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/expr-lang/expr/ast"
+
 	"xsweep/sweep/reply"
 )
 
@@ -56,7 +58,7 @@ func compile(text string) (func(*state) bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{text: s.text, durations: s.durations}
+	c := &compiler{text: s.text, durations: s.durations, shared: map[ast.Node]*value{}}
 	v, err := c.value(root)
 	if err != nil {
 		return nil, err
@@ -80,6 +82,7 @@ func askInstead(v value) string {
 // 64 bits. It keeps nothing of r.
 func (f *Filter) Match(r *reply.Record) (bool, error) {
 	f.state.r = r
+	f.state.match++
 	matched := f.match(&f.state)
 	f.state.r, f.state.timed = nil, false
 	if f.state.err != nil {

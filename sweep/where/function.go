@@ -3,6 +3,7 @@
 package where
 
 import (
+	"cmp"
 	"math"
 	"strings"
 	"time"
@@ -211,8 +212,8 @@ func absolute(c *compiler, v *value, args []value) error {
 	return faultf(args[0].at, "abs takes a number or a duration, but %s", c.is(args[0]))
 }
 
-// extreme is the first of its arguments that stands before all others in an
-// order; unknown if one is.
+// extreme is the one of its arguments that stands before all others in an order;
+// unknown if one is.
 func extreme(op string) func(*compiler, *value, []value) error {
 	return func(c *compiler, v *value, args []value) error {
 		at, nullable := v.at, v.nullable
@@ -222,16 +223,22 @@ func extreme(op string) func(*compiler, *value, []value) error {
 			if err != nil {
 				return err
 			}
-			before, err := c.compare(op, l, r)
-			if err != nil {
-				return err
+			best = value{
+				typ: l.typ, at: at, nullable: nullable,
+				n: better(op, l.n, r.n), f: better(op, l.f, r.f), s: better(op, l.s, r.s), a: better(op, l.a, r.a),
 			}
-			// Where l is unknown nothing is before, and r is taken: so r must be
-			// unknown then too.
-			best = choose(at, before, l, r.onlyWith(l))
 		}
-		best.nullable = nullable
 		*v = best
 		return nil
+	}
+}
+
+func better[T cmp.Ordered](op string, l, r func(*state) (T, bool)) func(*state) (T, bool) {
+	return func(st *state) (T, bool) {
+		x, y, ok := both(st, l, r)
+		if op == "<" {
+			return min(x, y), ok
+		}
+		return max(x, y), ok
 	}
 }

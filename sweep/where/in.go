@@ -21,7 +21,7 @@ func (c *compiler) in(x value, right ast.Node, negate bool) (func(*state) bool, 
 			return nil, faultf(start(right), "the list is empty")
 		}
 	}
-	m := members{compiler: c, x: x, negate: negate}
+	m := members{compiler: c, x: x.memo(), negate: negate}
 	for _, n := range elements {
 		if err := m.add(n); err != nil {
 			return nil, err

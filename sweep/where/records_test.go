@@ -99,7 +99,7 @@ func compiled(t testing.TB, text string) *Filter {
 	t.Helper()
 	f, err := Compile(text)
 	if err != nil {
-		t.Fatalf("Compile(%q): %v", text, err)
+		t.Fatalf("Compile(%.200q): %v", text, err)
 	}
 	return f
 }
@@ -109,7 +109,7 @@ func matches(t testing.TB, text string, r reply.Record) bool {
 	t.Helper()
 	matched, err := compiled(t, text).Match(&r)
 	if err != nil {
-		t.Fatalf("%s: %v", text, err)
+		t.Fatalf("%.200s: %v", text, err)
 	}
 	return matched
 }

@@ -34,7 +34,8 @@ type state struct {
 	clock func() time.Time
 	now   int64 // nanoseconds since 1970, the same for all of one match
 	timed bool
-	err   error // the first
+	err   error  // the first
+	match uint64 // how many there have been, this one included
 }
 
 func (st *state) fail(err error) {
@@ -109,22 +110,30 @@ func (v value) known() func(*state) bool {
 	return func(*state) bool { return true }
 }
 
-// onlyWith is v where o is known too.
-func (v value) onlyWith(o value) value {
-	if o.nullable {
-		known := o.known()
-		v.n, v.f, v.s, v.a = also(known, v.n), also(known, v.f), also(known, v.s), also(known, v.a)
-		v.nullable = true
+// memo is v where it is asked for several times in a match: it is worked out
+// once. Otherwise nesting would multiply the work.
+func (v value) memo() value {
+	if v.constant || v.column != "" {
+		return v
 	}
+	if b := v.b; b != nil {
+		known := once(func(st *state) (bool, bool) { return b(st), true })
+		v.b = func(st *state) bool { is, _ := known(st); return is }
+	}
+	v.n, v.f, v.s, v.a = once(v.n), once(v.f), once(v.s), once(v.a)
 	return v
 }
 
-func also[T any](known func(*state) bool, get func(*state) (T, bool)) func(*state) (T, bool) {
-	return func(st *state) (x T, ok bool) {
-		if !known(st) {
-			return x, false
+func once[T any](get func(*state) (T, bool)) func(*state) (T, bool) {
+	var x T
+	var known bool
+	var match uint64
+	return func(st *state) (T, bool) {
+		if match != st.match {
+			x, known = get(st)
+			match = st.match
 		}
-		return get(st)
+		return x, known
 	}
 }
 
