@@ -145,6 +145,9 @@ func newLabCommand(env *environment) *cobra.Command {
 	flags.BoolVar(&t.sweep.All, "all", false, "print every reply, not only the first of each target")
 	flags.StringVar(&t.format, "format", sink.Text.String(), "text, csv or jsonl")
 	flags.StringVar(&t.fields, "fields", "", "columns to print")
+	for _, name := range sweepFlagNames {
+		flags.Lookup(name).Annotations = map[string][]string{onlyWith: {"truth"}}
+	}
 	return c
 }
 
