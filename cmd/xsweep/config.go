@@ -53,6 +53,8 @@ func newConfigCommand(env *environment) *cobra.Command {
 		Short:   "Print the settings in force, and where they are from",
 		Long:    configHelp,
 		Example: configExamples,
+
+		ValidArgsFunction: completeSettled,
 		RunE: func(c *cobra.Command, args []string) error {
 			r, err := reportSettings(env, c, args)
 			if err != nil {

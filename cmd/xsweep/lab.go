@@ -102,6 +102,8 @@ func newLabCommand(env *environment) *cobra.Command {
 		Short:   "Run a command in a simulated network",
 		Long:    labHelp,
 		Example: labExamples,
+
+		ValidArgsFunction: completeCommand,
 		RunE: func(c *cobra.Command, argv []string) error {
 			config, err := f.config(c.Flags().Changed)
 			if err != nil {

@@ -44,10 +44,10 @@ func TestSettingsPrecedence(t *testing.T) {
 	for n := range 8 {
 		flag, variable, file := n&1 > 0, n&2 > 0, n&4 > 0
 		t.Run(fmt.Sprintf("flag %v, environment %v, file %v", flag, variable, file), func(t *testing.T) {
-			path := writeSettings(t, "")
+			writeSettings(t, "")
 			want, value := "default", "20"
 			if file {
-				path = writeSettings(t, "# one\n\nsize = 33\n")
+				path := writeSettings(t, "# one\n\nsize = 33\n")
 				want, value = path+":3", "33"
 			}
 			if variable {
