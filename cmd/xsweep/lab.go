@@ -102,6 +102,8 @@ func newLabCommand(env *environment) *cobra.Command {
 		Short:   "Run a command in a simulated network",
 		Long:    labHelp,
 		Example: labExamples,
+
+		ValidArgsFunction: completeCommand,
 		RunE: func(c *cobra.Command, argv []string) error {
 			config, err := f.config(c.Flags().Changed)
 			if err != nil {
@@ -145,6 +147,9 @@ func newLabCommand(env *environment) *cobra.Command {
 	flags.BoolVar(&t.sweep.All, "all", false, "print every reply, not only the first of each target")
 	flags.StringVar(&t.format, "format", sink.Text.String(), "text, csv or jsonl")
 	flags.StringVar(&t.fields, "fields", "", "columns to print")
+	for _, name := range sweepFlagNames {
+		flags.Lookup(name).Annotations = map[string][]string{onlyWith: {"truth"}}
+	}
 	return c
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 
@@ -42,15 +43,21 @@ func (env *environment) jsonLogs() bool { return env.logFormat == logJSON }
 // wantLogs takes the form of standard error from arguments that are yet to be
 // parsed, since an error in them is to have that form too.
 func (env *environment) wantLogs(args []string) {
+	want := func(format string) {
+		if slices.Contains(logFormats, format) {
+			env.logFormat = format
+		}
+	}
+	want(os.Getenv(variable("log-format")))
 	for i, arg := range args {
 		value, ok := strings.CutPrefix(arg, "--log-format")
 		switch {
 		case arg == "--":
 			return
 		case ok && value == "" && i+1 < len(args):
-			env.logFormat = args[i+1]
+			want(args[i+1])
 		case ok && strings.HasPrefix(value, "="):
-			env.logFormat = value[1:]
+			want(value[1:])
 		}
 	}
 }

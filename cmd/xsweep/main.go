@@ -34,7 +34,8 @@ type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	logFormat string // of what goes to stderr
+	logFormat string    // of what goes to stderr
+	settings  *settings // of the command that runs
 }
 
 func main() {
@@ -55,7 +56,7 @@ func run(env *environment, args []string) int {
 	err := root.ExecuteContext(context.Background())
 	status, message := verdict(err)
 	if message != "" {
-		env.fail(message)
+		env.fail(env.settings.locate(message))
 	}
 	return status
 }
@@ -125,7 +126,14 @@ Sweep only networks that you may: see "Being a good citizen" in the README.`,
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
 	env.registerLogs(root.PersistentFlags())
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentFlags().String("config", "", "read settings from `FILE` (default: ~/.config/xsweep/config.toml, or /etc/xsweep/config.toml)")
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if settles(c) {
+			var err error
+			if env.settings, err = settle(c); err != nil {
+				return usageError(err)
+			}
+		}
 		if err := env.checkLogFormat(); err != nil {
 			return usageError(err)
 		}
@@ -135,6 +143,7 @@ Sweep only networks that you may: see "Being a good citizen" in the README.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w: see `%s --help`", err, c.CommandPath()))
 	})
-	root.AddCommand(newSweepCommand(env), newLabCommand(env), newDoctorCommand(env), newVersionCommand(env))
+	root.AddCommand(newSweepCommand(env), newLabCommand(env), newDoctorCommand(env), newConfigCommand(env), newVersionCommand(env), newCompletionCommand(env))
+	registerCompletions(root)
 	return root
 }

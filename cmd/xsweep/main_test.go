@@ -28,6 +28,10 @@ const raceEnv = "GORACE"
 // network namespace of its own, the tests.
 func TestMain(m *testing.M) {
 	lab.MaybeInit()
+	// What the user of this machine has set is none of the tests' business.
+	if _, set := os.LookupEnv(variable("config")); !set {
+		os.Setenv(variable("config"), os.DevNull)
+	}
 	commands := map[string]func(){"xsweep": main}
 	_, isCommand := commands[filepath.Base(os.Args[0])]
 	if os.Geteuid() == 0 && !isCommand && os.Getenv(movedEnv) == "" {
@@ -76,6 +80,7 @@ func runScripts(t *testing.T, dir string) {
 		WorkdirRoot: t.TempDir(), // which is removed also if only some scripts run
 		Setup: func(env *testscript.Env) error {
 			env.Setenv(raceEnv, os.Getenv(raceEnv))
+			env.Setenv(variable("config"), os.DevNull)
 			return nil
 		},
 	})

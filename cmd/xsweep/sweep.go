@@ -80,6 +80,8 @@ func newSweepCommand(env *environment) *cobra.Command {
 		Short:   "Find the live hosts of networks",
 		Long:    sweepHelp,
 		Example: sweepExamples,
+
+		ValidArgsFunction: completeTargets,
 		RunE: func(c *cobra.Command, args []string) error {
 			return runSweep(c.Context(), env, f, args)
 		},
