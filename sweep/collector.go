@@ -282,19 +282,14 @@ func (c *collector) counts() snapshot {
 	}
 }
 
-// snapshot marks all outputs; those that are closed have their last mark. spare
-// takes what is found from now on.
-func (c *collector) snapshot(spare *checkpoint.Found, closed bool) snapshot {
+// snapshot marks all outputs. spare takes what is found from now on.
+func (c *collector) snapshot(spare *checkpoint.Found) snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.counts()
 	c.found = spare
 	for _, o := range c.outlets {
-		d, ok := o.durable()
-		switch {
-		case ok && closed && o.mark != nil:
-			o.mark.Closed = true
-		case ok:
+		if d, ok := o.durable(); ok {
 			mark, err := d.Mark()
 			c.sinkFailed(o.failed(err))
 			if err == nil {

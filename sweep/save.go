@@ -144,7 +144,7 @@ func (k *saver) save(s saving) error {
 		now -= int64(recordLag)
 	}
 	low := max(k.lowWater(now), k.base.Low)
-	snapshot := r.collector.snapshot(k.spare, s.complete != nil)
+	snapshot := r.collector.snapshot(k.spare)
 	standing := r.ledger.standing()
 	own := r.account(time.Now())
 	own.count(&standing)

@@ -63,7 +63,13 @@ type sweepFlags struct {
 	dscp, pattern                 string
 	cooldown                      time.Duration
 
-	output, format, fields string
+	output                 []string
+	format, fields         string
+	where, liveSet         string
+	force                  bool
+	backpressure           bool
+	onSinkError            string
+	checkpoint, resume     string
 	summary                string
 	quiet                  bool
 	verbose                int
@@ -83,7 +89,7 @@ func newSweepCommand(env *environment) *cobra.Command {
 
 		ValidArgsFunction: completeTargets,
 		RunE: func(c *cobra.Command, args []string) error {
-			return runSweep(c.Context(), env, f, args)
+			return runSweep(c.Context(), env, f, c.Flags(), args)
 		},
 	}
 	f.register(c.Flags())
@@ -130,11 +136,19 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.Var(flagValue[uint64]{&c.MaxResults, parseCount, showCount, "count"}, "max-results", "stop after so many results (default: no limit)")
 	flags.BoolVar(&f.allowLoss, "allow-loss", false, "exit with 0 even if records were lost or probes refused")
 
-	flags.StringVarP(&f.output, "output", "o", "-", "write results to `FILE`, - is standard output")
-	flags.StringVar(&f.format, "format", "", "text, csv or jsonl (default: by the file's name, else text)")
+	flags.StringArrayVarP(&f.output, "output", "o", nil, "write results to `FILE`: .txt, .csv or .jsonl, also with .gz or .zst, or .parquet; - is standard output (default); may be repeated")
+	flags.StringVar(&f.format, "format", "", "`FORMAT` of outputs whose names do not tell: text, csv or jsonl, also with .gz or .zst, or parquet (default text)")
 	flags.StringVar(&f.fields, "fields", "", "columns to write, of "+strings.Join(sink.FieldNames(), ", "))
 	flags.StringVar(&f.replies, "replies", string(sweep.PositiveReplies), "what to write: positive, errors or all")
 	flags.BoolVar(&c.RecordAll, "all", false, "write every one of these, not only a target's first reply and the first of equal errors")
+	flags.StringVar(&f.where, "where", "", "write only records for which `EXPR` is true, such as 'rtt < 5ms && hops > 3'")
+	flags.StringVar(&f.liveSet, "live-set", "", "write the live addresses to `FILE` as a Roaring bitmap")
+	flags.BoolVar(&f.force, "force", false, "replace files that are there")
+	flags.BoolVar(&f.backpressure, "backpressure", false, "send slower where results cannot be written as fast as they come, instead of losing some (default: if all go to files)")
+	flags.StringVar(&f.onSinkError, "on-sink-error", string(sweep.StopOnSinkError), "when results cannot be written: stop, or continue without that output")
+	flags.StringVar(&f.checkpoint, "checkpoint", "", "save the sweep to `FILE` now and then; if it has one already, go on with it")
+	flags.DurationVar(&c.CheckpointEvery, "checkpoint-every", sweep.DefaultCheckpointEvery, "how often to save it")
+	flags.StringVar(&f.resume, "resume", "", "go on with the sweep that was saved to `FILE`, as it was begun")
 	flags.StringVar(&f.summary, "summary", "", "write the summary as JSON to `FILE`, - is standard output")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no status line and no summary on standard error")
 	flags.CountVarP(&f.verbose, "verbose", "v", "say what was chosen, and why; twice (-vv): every step")
@@ -169,7 +183,7 @@ func showCount(n uint64) string {
 
 // complete checks the flags and reads the targets: all that can be wrong
 // before anything is opened.
-func (f *sweepFlags) complete(ctx context.Context, env *environment, args []string) error {
+func (f *sweepFlags) complete(ctx context.Context, env *environment, args []string, ck *sweep.Checkpoint) error {
 	c := &f.config
 	var err error
 	if f.quiet && f.verbose > 0 {
@@ -228,8 +242,25 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 			return fmt.Errorf("--seed %q: must be a whole number from 0 to 2^64-1", f.seed)
 		}
 	}
+	if c.OnSinkError, err = sweep.ParseOnSinkError(f.onSinkError); err != nil {
+		return fmt.Errorf("--on-sink-error: %w", err)
+	}
+	if f.where != "" {
+		if c.Where, err = where.Compile(f.where); err != nil {
+			return explainWhere(err)
+		}
+	}
 	if err := f.checkPaths(); err != nil {
 		return err
+	}
+	if ck != nil && ck.Resumes() {
+		if f.seed == "" {
+			c.Seed = ck.Seed()
+		}
+		if f.resume != "" {
+			c.Targets, c.Exclude = ck.Targets(), ck.Exclude()
+			return nil
+		}
 	}
 	if c.Targets, err = readTargets(ctx, env, args, f.files); err != nil {
 		return err
@@ -242,122 +273,71 @@ func (f *sweepFlags) complete(ctx context.Context, env *environment, args []stri
 	return nil
 }
 
-// checkPaths refuses files that would get in each other's way.
-func (f *sweepFlags) checkPaths() error {
-	read := slices.Concat(f.files, f.excludeFiles)
-	stdin := 0
-	for _, path := range read {
-		if path == "-" {
-			stdin++
-		}
-		if sameFile(path, f.output) || sameFile(path, f.summary) {
-			return fmt.Errorf("%s would be overwritten: it is read as well", path)
-		}
-	}
-	if stdin > 1 {
-		return errors.New("standard input can be read only once: give - to one of --file and --exclude-file")
-	}
-	if sameFile(f.output, f.summary) {
-		return fmt.Errorf("results and summary cannot both go to %s", f.output)
-	}
-	return nil
-}
-
-// sameFile tells whether two paths lead to the same regular file, which may
-// not exist yet.
-func sameFile(a, b string) bool {
-	if a == "" || b == "" || a == "-" || b == "-" {
-		return false
-	}
-	infoA, errA := os.Stat(a)
-	infoB, errB := os.Stat(b)
-	if errA == nil && errB == nil {
-		return infoA.Mode().IsRegular() && os.SameFile(infoA, infoB)
-	}
-	pathA, errA := filepath.Abs(a)
-	pathB, errB := filepath.Abs(b)
-	return errA == nil && errB == nil && pathA == pathB
-}
-
-// readTargets reads targets from arguments and files.
-func readTargets(ctx context.Context, env *environment, args, files []string) ([]target.Target, error) {
-	var targets []target.Target
-	for _, arg := range args {
-		more, err := target.Parse(ctx, net.DefaultResolver, arg)
-		if err != nil {
-			return nil, err
-		}
-		targets = append(targets, more...)
-	}
-	for _, name := range files {
-		more, err := readTargetFile(ctx, env, name)
-		if err != nil {
-			return nil, err
-		}
-		targets = append(targets, more...)
-	}
-	return targets, nil
-}
-
-func readTargetFile(ctx context.Context, env *environment, name string) ([]target.Target, error) {
-	if name == "-" {
-		return target.ParseFile(ctx, net.DefaultResolver, "standard input", env.stdin)
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("read targets: %w", err)
-	}
-	defer file.Close()
-	return target.ParseFile(ctx, net.DefaultResolver, name, file)
-}
-
-func runSweep(ctx context.Context, env *environment, f *sweepFlags, args []string) error {
-	if err := f.complete(ctx, env, args); err != nil {
-		return usageError(err)
-	}
-	writerConfig, err := f.writerConfig()
+func runSweep(ctx context.Context, env *environment, f *sweepFlags, flags *pflag.FlagSet, args []string) error {
+	typed := func(flag string) bool { return env.settings.typed(flag) }
+	ck, err := f.openCheckpoint(flags, typed, args)
 	if err != nil {
 		return usageError(err)
 	}
-	summary, err := openSummary(env, f.summary)
+	if ck != nil {
+		defer ck.Close()
+		f.config.Checkpoint = ck
+	}
+	if err := f.complete(ctx, env, args, ck); err != nil {
+		return usageError(err)
+	}
+	configs, err := f.sinkConfigs()
+	if err != nil {
+		return usageError(err)
+	}
+	f.config.Settings = f.settings(flags)
+	if err := checkOutputs(ck, f.config.Settings); err != nil {
+		return usageError(err)
+	}
+	resumes := ck != nil && ck.Resumes()
+	summary, err := openSummary(env, f.summary, f.force || resumes)
 	if err != nil {
 		return usageError(err)
 	}
 	if f.dryRun {
 		return dryRun(env, f, summary)
 	}
-	if f.summary == "-" && f.output == "-" {
-		return usageError(errors.New("results and summary cannot both go to standard output: write one to a file with -o or --summary"))
-	}
-	output, err := openOutput(env, f.output)
-	if err != nil {
-		return usageError(err)
-	}
-	defer output.discard()
-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	status := startStatus(env, &f.config, f.quiet)
 	defer status.end()
+	outputs, err := f.open(configs, status.guard(env.stdout), ck)
+	if err != nil {
+		return usageError(err)
+	}
 	f.config.Log = env.logger(status, f.verbose, f.quiet)
 	f.config.SkipCooldown = onInterrupt(cancel, func(text string) { f.config.Log.Warn(text) })
-	result, runErr := sweep.Run(ctx, f.config, sink.NewWriter(status.guard(output), writerConfig))
+	if f.config.Backpressure = f.backpressure; !f.changed("backpressure") {
+		f.config.Backpressure = !outputs.stream
+	}
+	if resumes {
+		if _, complete := ck.Complete(); complete {
+			f.config.Log.Warn(fmt.Sprintf("checkpoint %s: nothing is left to do: the sweep is complete; to sweep anew, use another one or remove it", ck.Path()))
+		}
+	}
+	result, runErr := sweep.Run(ctx, f.config, outputs.sinks...)
 	status.end()
 	if start := (*sweep.StartError)(nil); errors.As(runErr, &start) {
+		outputs.discard()
 		return runErr
 	}
-	return f.conclude(env, result, runErr, output, summary)
+	return f.conclude(env, result, runErr, summary)
 }
 
 // conclude checks and writes the summary and decides how the sweep went.
-func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr error, output *outputFile, summary *summaryFile) error {
+func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr error, summary *summaryFile) error {
 	// Whoever reads only the first lines has all he wanted: that is no failure,
 	// and no more words are wanted either.
 	gone := readerGone(runErr)
 	if gone {
 		runErr = nil
 	}
-	err := errors.Join(runErr, output.close(), result.Check())
+	err := errors.Join(runErr, result.Check())
 	result.Version, result.Command, result.Error = version(), os.Args, ""
 	if err != nil {
 		result.Error = err.Error()
@@ -377,6 +357,9 @@ func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr err
 		return oneLine(err)
 	case lost != "":
 		env.warnLost(lost)
+	}
+	if _, complete := f.completed(); f.checkpoint != "" && !complete && !gone {
+		env.tell(f.quiet, fmt.Sprintf("not complete: to go on, `xsweep sweep --resume %s`", f.checkpoint))
 	}
 	switch {
 	case result.Interrupted:
@@ -414,72 +397,4 @@ func onInterrupt(stop func(), say func(string)) <-chan struct{} {
 		os.Exit(exitInterrupted)
 	}()
 	return second
-}
-
-// dryRun prints the targets in order, or with a summary on standard output
-// only counts them.
-func dryRun(env *environment, f *sweepFlags, summary *summaryFile) error {
-	plan, err := sweep.NewPlan(f.config)
-	if err != nil {
-		return usageError(err)
-	}
-	if f.summary != "-" {
-		output, err := openOutput(env, f.output)
-		if err != nil {
-			return usageError(err)
-		}
-		defer output.discard()
-		if err := printTargets(output, plan); err != nil {
-			return err
-		}
-		if err := output.close(); err != nil {
-			return err
-		}
-	}
-	result := plan.Summary()
-	result.Version, result.Command = version(), os.Args
-	result.Started = time.Now().UTC()
-	result.Ended = result.Started
-	if err := result.Check(); err != nil {
-		return oneLine(err)
-	}
-	return summary.write(&result)
-}
-
-// printTargets writes the targets of a plan, one a line.
-func printTargets(w *outputFile, plan *sweep.Plan) error {
-	const flushAt = 64 << 10
-	buffer := make([]byte, 0, flushAt+64)
-	for addr := range plan.All() {
-		buffer = append(addr.AppendTo(buffer), '\n')
-		if len(buffer) >= flushAt {
-			if _, err := w.Write(buffer); err != nil {
-				return fmt.Errorf("targets: %w", err)
-			}
-			buffer = buffer[:0]
-		}
-	}
-	if _, err := w.Write(buffer); err != nil {
-		return fmt.Errorf("targets: %w", err)
-	}
-	return nil
-}
-
-func (f *sweepFlags) writerConfig() (sink.Config, error) {
-	c := sink.Config{Path: f.output, Limit: f.config.MaxResults, Format: sink.FormatOf(f.output)}
-	var err error
-	if f.format != "" {
-		if c.Format, err = sink.ParseFormat(f.format); err != nil {
-			return c, fmt.Errorf("--format: %w", err)
-		}
-	}
-	if f.config.Replies != sweep.PositiveReplies && c.Format == sink.Text {
-		c.Fields = []sink.Field{sink.Addr, sink.Kind, sink.From} // an address alone would look alive
-	}
-	if f.fields != "" {
-		if c.Fields, err = sink.ParseFields(f.fields); err != nil {
-			return c, fmt.Errorf("--fields: %w", err)
-		}
-	}
-	return c, nil
 }

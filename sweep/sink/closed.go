@@ -15,6 +15,12 @@ type closedFile struct {
 	mark   Mark
 }
 
+// OpenClosed is an output that was complete when its checkpoint was made: it
+// may lack its name.
+func OpenClosed(path string, force bool, from Mark) Durable {
+	return &closedFile{config: Config{Path: path, Force: force}, mark: from}
+}
+
 // Write implements [Sink]: a complete sweep has no more records.
 func (f *closedFile) Write(records []reply.Record) error {
 	if len(records) == 0 {

@@ -54,6 +54,10 @@ func isStream(path string) bool {
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
 
+// IsFile says whether an output of that name is a file, which is never slower
+// than its disk, and not a device or a pipe.
+func IsFile(path string) bool { return path != "-" && !isStream(path) }
+
 func openDirect(c Config, from *Mark) (Durable, error) {
 	if c.Format == Parquet {
 		return nil, fmt.Errorf("write results to %s: parquet needs a regular file", c.Path)
