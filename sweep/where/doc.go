@@ -11,7 +11,8 @@
 // types of the field, a constant is read once, and what is unknown compares
 // with nothing.
 //
-// A checked expression becomes closures, one a node of the syntax tree. They
-// take no memory, and nothing in them loops or calls out, so a match takes time
-// in proportion to the text, which is bounded.
+// A checked expression becomes closures, one a node of the syntax tree. Each is
+// called once a match at most, so a match takes time in proportion to the text,
+// which is bounded. Only strings that are made for it take memory: those of
+// extensions, and those that the expression puts together.
 package where

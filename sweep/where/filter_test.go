@@ -27,6 +27,8 @@ func TestMatch(t *testing.T) {
 		{`not (kind in ["redirect", "unreachable"])`, []string{"bare", "mask", "problem", "reply", "timestamp"}},
 		{`kind in ["echo-reply", "redirect", "unreachable", "time-exceeded", "source-quench", "parameter-problem", "timestamp-reply"]`,
 			[]string{"bare", "error", "problem", "redirect", "reply", "timestamp"}},
+		{`kind < "f"`, []string{"bare", "mask", "reply"}},
+		{`kind matches "^ec" + "ho"`, []string{"bare", "reply"}},
 		{`kind contains "ly"`, []string{"bare", "mask", "reply", "timestamp"}},
 		{`kind startsWith "echo"`, []string{"bare", "reply"}},
 		{`kind endsWith "-reply"`, []string{"bare", "mask", "reply", "timestamp"}},
