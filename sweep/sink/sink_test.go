@@ -157,14 +157,15 @@ func TestOneWriteABatch(t *testing.T) {
 // Once the buffer has its size, writing a record allocates nothing.
 func TestWriteAllocatesNothing(t *testing.T) {
 	records := append(append(numbered(64), bare, bareExtended), others...)
-	for _, format := range []Format{Text, CSV, JSONLines} {
-		w := NewWriter(io.Discard, Config{Format: format, Fields: AllFields()})
+	encodings(t, func(t *testing.T, c Config) {
+		c.Fields = AllFields()
+		w := NewWriter(io.Discard, c)
 		if n := testing.AllocsPerRun(100, func() {
 			if err := w.Write(records); err != nil {
 				t.Fatal(err)
 			}
 		}); n != 0 {
-			t.Errorf("%v: %v allocations for %d records", format, n, len(records))
+			t.Errorf("%v allocations for %d records", n, len(records))
 		}
-	}
+	})
 }

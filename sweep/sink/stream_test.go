@@ -95,7 +95,7 @@ func TestHeldFails(t *testing.T) {
 			var err error
 			for _, batch := range [][2]int{{0, 4}, {4, 6}, {6, 9}} {
 				err = errors.Join(err, s.Write(records[batch[0]:batch[1]]))
-				if err == nil && batch[0] != 0 { // two frames, one commit
+				if err == nil && batch[0] < 6 { // two frames, one commit
 					mark(t, s)
 				}
 				if batch[0] == 4 {
@@ -123,4 +123,27 @@ func TestHeldFails(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A frame that ends between a mark and its commit waits for the next.
+func TestHeldFrames(t *testing.T) {
+	records := numbered(4096)
+	for _, compression := range []Compression{Gzip, Zstd} {
+		var b bytes.Buffer
+		s := NewStream(&b, Config{Format: JSONLines, Compression: compression, Checkpointed: true})
+		must(t, s.Write(records[:1]))
+		m := mark(t, s)
+		for len(s.frames) < 2 {
+			must(t, s.Write(records))
+		}
+		must(t, s.Committed())
+		if m.Size != int64(b.Len()) {
+			t.Errorf("%v: mark %+v, %d bytes shown", compression, m, b.Len())
+		}
+		m = mark(t, s)
+		must(t, s.Committed())
+		if m.Size != int64(b.Len()) || s.whole != m.Size || s.loose != 0 {
+			t.Errorf("%v: mark %+v, %d bytes shown, whole %d, %d records in none", compression, m, b.Len(), s.whole, s.loose)
+		}
+	}
 }
