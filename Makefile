@@ -65,8 +65,15 @@ bench: build
 	$(GO) build -trimpath -buildvcs=auto -o bin/bench ./internal/bench
 	$(ROOT) bin/bench -xsweep $(BIN) -json docs/performance.json -page docs/performance.md -readme README.md
 
+SHARE = $(DESTDIR)$(PREFIX)/share
+
 install: build
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/xsweep
+	$(BIN) man $(SHARE)/man/man1
+	mkdir -p $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(BIN) completion bash >$(SHARE)/bash-completion/completions/xsweep
+	$(BIN) completion zsh >$(SHARE)/zsh/site-functions/_xsweep
+	$(BIN) completion fish >$(SHARE)/fish/vendor_completions.d/xsweep.fish
 
 clean:
 	rm -rf bin

@@ -35,7 +35,7 @@ not, 2 bad usage. docs/doctor.md explains the keys of --json.`
 
 const doctorExamples = `  xsweep doctor
   sudo xsweep doctor -i eth0
-  xsweep doctor --json | jq '.interfaces[] | select(.usable) | .name'`
+  xsweep doctor --json >doctor.json`
 
 func newDoctorCommand(env *environment) *cobra.Command {
 	var name string

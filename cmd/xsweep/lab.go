@@ -67,11 +67,11 @@ the sweep: --probe, --probes, --ttl, --size, --df, --replies, --all, --format an
 
 const labExamples = `  xsweep lab -- xsweep sweep 198.18.0.0/16
   xsweep lab --responder kernel -- ping -c 3 198.18.77.77
-  xsweep lab --responder kernel --hops 3 -- ping -c 1 -t 2 198.18.77.77
+  xsweep lab --responder kernel --hops 3 -- xsweep sweep --ttl 2 --replies errors 198.18.77.0/28
   xsweep lab --live 0.1 --seed 7 -- xsweep sweep --rate 300k 240.0.0.0/12
   xsweep lab --live 0.1 --seed 7 --truth 240.0.0.0/12
   xsweep lab --behaviour all --truth 198.18.0.0/16 --replies all --format csv
-  xsweep lab -- bash                       a shell inside`
+  xsweep lab -- bash                       # a shell inside`
 
 // labFlags are the flags of the lab command as they are typed.
 type labFlags struct {

@@ -110,8 +110,8 @@ kernel judges, counts and drops the replies; what it prints adds up.
 
 Sweep only networks that you may: see "Being a good citizen" in the README.`,
 		Example: `  xsweep sweep 192.0.2.0/24
-  xsweep lab -- xsweep sweep 198.18.0.0/16      try it in a simulated network
-  xsweep doctor                                 what this machine can do`,
+  xsweep lab -- xsweep sweep 198.18.0.0/16      # try it in a simulated network
+  xsweep doctor                                 # what this machine can do`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -143,7 +143,8 @@ Sweep only networks that you may: see "Being a good citizen" in the README.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w: see `%s --help`", err, c.CommandPath()))
 	})
-	root.AddCommand(newSweepCommand(env), newLabCommand(env), newDoctorCommand(env), newConfigCommand(env), newVersionCommand(env), newCompletionCommand(env))
+	root.AddCommand(newSweepCommand(env), newLabCommand(env), newDoctorCommand(env), newConfigCommand(env), newVersionCommand(env), newCompletionCommand(env), newManCommand())
+	root.SetUsageFunc(printUsage)
 	registerCompletions(root)
 	return root
 }

@@ -207,8 +207,8 @@ func settledCommands(root *cobra.Command) (commands map[string]map[string]bool, 
 // others must go on working where a file is broken.
 func settles(c *cobra.Command) bool {
 	return c.HasParent() && !c.Hidden && !strings.HasPrefix(c.Name(), "__") &&
-		!slices.Contains([]string{"help", "completion", "config", "version"}, c.Parent().Name()) &&
-		!slices.Contains([]string{"help", "completion", "config", "version"}, c.Name())
+		!slices.Contains([]string{"help", "completion", "config", "man", "version"}, c.Parent().Name()) &&
+		!slices.Contains([]string{"help", "completion", "config", "man", "version"}, c.Name())
 }
 
 func names[V any](m map[string]V) []string {

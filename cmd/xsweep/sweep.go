@@ -48,7 +48,7 @@ const sweepExamples = `  xsweep sweep 192.0.2.0/24
   xsweep sweep --probe echo,timestamp --replies all --format csv 192.0.2.0/24
   xsweep sweep --rate 100k -f targets.txt --exclude-file no.txt -o live.csv
   xsweep sweep --probes 3 --format jsonl --summary run.json 198.51.100.0/24
-  xsweep sweep --dry-run --shard 3/16 --seed 42 0.0.0.0/0
+  xsweep sweep --dry-run --summary - --shard 3/16 --seed 42 0.0.0.0/0
   xsweep lab -- xsweep sweep --rate 100k 198.18.0.0/16`
 
 // sweepFlags are the flags of the sweep command.
