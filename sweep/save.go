@@ -183,7 +183,7 @@ func (k *saver) save(s saving) error {
 	k.spare = snapshot.found
 	r.collector.committed()
 	r.allowance.limit.Store(taken + state.Allowed)
-	k.taken = taken
+	k.taken, k.checkpoint.state = taken, state
 	return nil
 }
 

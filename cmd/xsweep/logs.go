@@ -97,13 +97,13 @@ func (env *environment) fail(message string) {
 	fmt.Fprintf(env.stderr, "xsweep: %s\n", message)
 }
 
-// warnLost says at the end what was lost.
-func (env *environment) warnLost(lost string) {
+// say tells at the end what the user should know, such as what was lost.
+func (env *environment) say(text string) {
 	if env.jsonLogs() {
-		objects(env.stderr).Warn(lost)
+		objects(env.stderr).Warn(text)
 		return
 	}
-	fmt.Fprintf(env.stderr, "xsweep: %s\n", lost)
+	fmt.Fprintf(env.stderr, "xsweep: %s\n", text)
 }
 
 // sumUp tells how a sweep went: people in a few lines, programs in one object,

@@ -11,12 +11,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"xsweep/sweep"
+	"xsweep/sweep/where"
 )
 
 // notKept are flags that a checkpoint does not keep: what they say is in it
 // already, or is about one run.
 var notKept = []string{
-	"file", "exclude", "exclude-file", "seed", "checkpoint", "resume", "force", "dry-run", "config", "quiet", "verbose", "log-format", "help",
+	"file", "exclude", "exclude-file", "seed", "checkpoint", "resume", "dry-run", "config", "quiet", "verbose", "log-format", "help",
 }
 
 // outputFlags must be those that the sweep began with, since its outputs are
@@ -120,4 +121,13 @@ func listed(values []string) string {
 		return "not given"
 	}
 	return strings.Join(values, ", ")
+}
+
+// explainWhere shows where in an expression the fault is.
+func explainWhere(err error) error {
+	fault := (*where.Error)(nil)
+	if !errors.As(err, &fault) {
+		return fmt.Errorf("--where: %w", err)
+	}
+	return fmt.Errorf("--%w\n%s", err, fault.Snippet())
 }

@@ -61,6 +61,12 @@ type settings struct {
 	origins map[string]origin
 }
 
+// typed says whether a flag was given on the command line.
+func (s *settings) typed(flag string) bool {
+	o, ok := s.origins[flag]
+	return ok && o.source == fromFlag
+}
+
 // from says where a flag's value is from.
 func (s *settings) from(flag string) string {
 	if o, ok := s.origins[flag]; ok {

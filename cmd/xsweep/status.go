@@ -129,8 +129,8 @@ func (s *status) erase() {
 }
 
 // guard keeps results and status line apart where both go to the terminal.
-func (s *status) guard(o *outputFile) io.Writer {
-	if s.fd < 0 || terminal(o.w) < 0 {
+func (s *status) guard(o io.Writer) io.Writer {
+	if s.fd < 0 || terminal(o) < 0 {
 		return o
 	}
 	return writerFunc(func(b []byte) (int, error) {

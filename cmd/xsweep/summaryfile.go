@@ -23,7 +23,9 @@ type summaryFile struct {
 
 // openSummary finds out whether the summary can be written, before anything is
 // sent. It leaves nothing behind that a killed sweep would leave lying about.
-func openSummary(env *environment, path string) (*summaryFile, error) {
+//
+// A file that is there is only replaced with force.
+func openSummary(env *environment, path string, force bool) (*summaryFile, error) {
 	switch path {
 	case "":
 		return &summaryFile{}, nil
@@ -36,6 +38,9 @@ func openSummary(env *environment, path string) (*summaryFile, error) {
 			return nil, fmt.Errorf("summary: %w", err)
 		}
 		return &summaryFile{path: path, w: file}, nil
+	}
+	if _, err := os.Lstat(path); err == nil && !force {
+		return nil, fmt.Errorf("summary: %s exists: write to another file, or replace it with --force", path)
 	}
 	f := &summaryFile{path: path}
 	temp, err := f.create()

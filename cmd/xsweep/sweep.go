@@ -11,8 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,6 +25,7 @@ import (
 	"xsweep/sweep/probe"
 	"xsweep/sweep/sink"
 	"xsweep/sweep/target"
+	"xsweep/sweep/where"
 )
 
 const sweepHelp = `Probe every address of the targets once, in scattered order, and print those
@@ -295,6 +294,9 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, flags *pflag
 		return usageError(err)
 	}
 	resumes := ck != nil && ck.Resumes()
+	if resumes && len(ck.Settings()["force"]) > 0 {
+		f.force = true // it was meant when the sweep began; its outputs replace others at its end
+	}
 	summary, err := openSummary(env, f.summary, f.force || resumes)
 	if err != nil {
 		return usageError(err)
@@ -356,10 +358,12 @@ func (f *sweepFlags) conclude(env *environment, result sweep.Summary, runErr err
 	case err != nil:
 		return oneLine(err)
 	case lost != "":
-		env.warnLost(lost)
+		env.say(lost)
 	}
-	if _, complete := f.completed(); f.checkpoint != "" && !complete && !gone {
-		env.tell(f.quiet, fmt.Sprintf("not complete: to go on, `xsweep sweep --resume %s`", f.checkpoint))
+	if ck := f.config.Checkpoint; ck != nil && !f.quiet && !gone {
+		if _, complete := ck.Complete(); !complete {
+			env.say(fmt.Sprintf("not complete: `xsweep sweep --resume %s` goes on", ck.Path()))
+		}
 	}
 	switch {
 	case result.Interrupted:

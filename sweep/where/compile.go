@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
+
+	"xsweep/internal/suggest"
 )
 
 // compiler checks a syntax tree and makes closures of it.
@@ -126,7 +128,7 @@ func meantInstead(name string) string {
 			}
 		}
 	}
-	if near, ok := nearest(name, columnNames); ok {
+	if near, ok := suggest.Nearest(name, columnNames); ok {
 		return fmt.Sprintf(": did you mean %s?", near)
 	}
 	if better, ok := habits[strings.ToLower(name)]; ok {

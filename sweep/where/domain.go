@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"xsweep/internal/suggest"
 	"xsweep/sweep/reply"
 )
 
@@ -53,7 +54,7 @@ func checkDomain(l, r value) error {
 		return nil
 	}
 	hint := "docs/icmp.md lists them"
-	if near, ok := nearest(text, domain); ok {
+	if near, ok := suggest.Nearest(text, domain); ok {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	} else if l.column != "reason" {
 		hint = "must be one of " + strings.Join(domain, ", ")

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
+
+	"xsweep/internal/suggest"
 )
 
 // call compiles a call of a function, or of a method of times.
@@ -58,7 +60,7 @@ func (c *compiler) unknownFunction(name string, at int) error {
 		return faultf(at, "%s is a column: it takes no parentheses", name)
 	}
 	names := sorted(functions)
-	if near, ok := nearest(name, names); ok {
+	if near, ok := suggest.Nearest(name, names); ok {
 		return faultf(at, "unknown function %q: did you mean %s?", name, near)
 	}
 	return faultf(at, "unknown function %q: must be one of %s", name, strings.Join(names, ", "))
