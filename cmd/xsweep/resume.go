@@ -68,8 +68,11 @@ func (f *sweepFlags) takeSettings(ck *sweep.Checkpoint, flags *pflag.FlagSet, ty
 		values, ok := ck.Settings()[flag.Name]
 		switch list, isList := flag.Value.(pflag.SliceValue); {
 		case isList:
-			errs = append(errs, list.Replace(values))
-			flag.Changed = ok
+			errs = append(errs, list.Replace(nil))
+			flag.Changed = false // or Set would not count it as given
+			for _, value := range values {
+				errs = append(errs, flags.Set(flag.Name, value))
+			}
 		case ok:
 			errs = append(errs, flags.Set(flag.Name, values[0]))
 		case flag.Changed: // by a file or a variable, which the sweep had not
@@ -87,7 +90,7 @@ func (f *sweepFlags) takeSettings(ck *sweep.Checkpoint, flags *pflag.FlagSet, ty
 func (f *sweepFlags) settings(flags *pflag.FlagSet) map[string][]string {
 	kept := map[string][]string{}
 	flags.Visit(func(flag *pflag.Flag) {
-		if slices.Contains(notKept, flag.Name) {
+		if slices.Contains(notKept, flag.Name) || !flag.Changed {
 			return
 		}
 		kept[flag.Name] = []string{flag.Value.String()}

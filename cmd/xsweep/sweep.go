@@ -62,18 +62,18 @@ type sweepFlags struct {
 	dscp, pattern                 string
 	cooldown                      time.Duration
 
-	output                 []string
-	format, fields         string
-	where, liveSet         string
-	force                  bool
-	backpressure           bool
-	onSinkError            string
-	checkpoint, resume     string
-	summary                string
-	quiet                  bool
-	verbose                int
-	allowLoss              bool
-	dryRun                 bool
+	output             []string
+	format, fields     string
+	where, liveSet     string
+	force              bool
+	backpressure       bool
+	onSinkError        string
+	checkpoint, resume string
+	summary            string
+	quiet              bool
+	verbose            int
+	allowLoss          bool
+	dryRun             bool
 
 	changed func(flag string) bool // it was given
 }
