@@ -50,6 +50,18 @@ type Monitor struct {
 	mu   sync.Mutex
 	run  *run
 	last Progress // once the run has ended
+	sum  *Summary // likewise
+}
+
+// Summary is the account of a sweep that has ended; ok is false before, and where
+// nothing was sent.
+func (m *Monitor) Summary() (s Summary, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sum == nil {
+		return Summary{}, false
+	}
+	return *m.sum, true
 }
 
 // release keeps the last progress and lets go of the run.

@@ -66,7 +66,12 @@ func Run(ctx context.Context, c Config, sinks ...sink.Sink) (Summary, error) {
 		return Summary{}, &StartError{err}
 	}
 	r.sweep(ctx)
-	return r.finish()
+	s, err := r.finish()
+	m := r.config.Monitor
+	m.mu.Lock()
+	m.sum = &s
+	m.mu.Unlock()
+	return s, err
 }
 
 // publishAgain gives outputs their names that a killed run completed.

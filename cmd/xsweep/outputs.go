@@ -45,9 +45,6 @@ func (f *sweepFlags) sinkConfigs() ([]sink.Config, error) {
 		told := false
 		c.Format, c.Compression, told, err = sink.FormatOfPath(path)
 		if f.format != "" && (!told || err != nil || len(f.outputs()) == 1) {
-			if told && (c.Format != asked.Format || c.Compression != asked.Compression) {
-				return nil, fmt.Errorf("--format %s, but the name of %s says another one: leave one of them out", f.format, path)
-			}
 			c.Format, c.Compression, err, used = asked.Format, asked.Compression, nil, true
 		}
 		if err != nil {

@@ -157,7 +157,7 @@ func TestSettingsErrors(t *testing.T) {
 		{"ttl = 1979-05-27", ":1: ttl: must be a number, not a date or time"},
 		{"exclude-file = [1]", ":1: exclude-file: must be a list of strings, and an integer is in it"},
 		{"exclude-file = 1", `:1: exclude-file: must be a list of strings, such as ["one", "two"], not an integer`},
-		{`output = ["a"]`, ":1: output: must be a string"},
+		{`summary = ["a"]`, ":1: summary: must be a string"},
 		{`rate = "fast"`, `:1: rate: rate "fast": must be packets per second`},
 		{"exclude-file = []\nexclude_file = []", ":2: exclude-file is set twice, first in line 1"},
 		{"dry-run = true", ":1: dry-run: can only be given as a flag: "},

@@ -24,8 +24,9 @@ type summaryFile struct {
 // openSummary finds out whether the summary can be written, before anything is
 // sent. It leaves nothing behind that a killed sweep would leave lying about.
 //
-// A file that is there is only replaced with force.
-func openSummary(env *environment, path string, force bool) (*summaryFile, error) {
+// A summary that is there is replaced: it tells of a run, and is worth no more
+// than that.
+func openSummary(env *environment, path string) (*summaryFile, error) {
 	switch path {
 	case "":
 		return &summaryFile{}, nil
@@ -38,9 +39,6 @@ func openSummary(env *environment, path string, force bool) (*summaryFile, error
 			return nil, fmt.Errorf("summary: %w", err)
 		}
 		return &summaryFile{path: path, w: file}, nil
-	}
-	if _, err := os.Lstat(path); err == nil && !force {
-		return nil, fmt.Errorf("summary: %s exists: write to another file, or replace it with --force", path)
 	}
 	f := &summaryFile{path: path}
 	temp, err := f.create()

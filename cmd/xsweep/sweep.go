@@ -136,7 +136,7 @@ func (f *sweepFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.allowLoss, "allow-loss", false, "exit with 0 even if records were lost or probes refused")
 
 	flags.StringArrayVarP(&f.output, "output", "o", nil, "write results to `FILE`: .txt, .csv or .jsonl, also with .gz or .zst, or .parquet; - is standard output (default); may be repeated")
-	flags.StringVar(&f.format, "format", "", "`FORMAT` of outputs whose names do not tell: text, csv or jsonl, also with .gz or .zst, or parquet (default text)")
+	flags.StringVar(&f.format, "format", "", "`FORMAT` of the output, or of those of several whose names do not tell: text, csv or jsonl, also with .gz or .zst, or parquet (default text)")
 	flags.StringVar(&f.fields, "fields", "", "columns to write, of "+strings.Join(sink.FieldNames(), ", "))
 	flags.StringVar(&f.replies, "replies", string(sweep.PositiveReplies), "what to write: positive, errors or all")
 	flags.BoolVar(&c.RecordAll, "all", false, "write every one of these, not only a target's first reply and the first of equal errors")
@@ -297,7 +297,7 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, flags *pflag
 	if resumes && len(ck.Settings()["force"]) > 0 {
 		f.force = true // it was meant when the sweep began; its outputs replace others at its end
 	}
-	summary, err := openSummary(env, f.summary, f.force || resumes)
+	summary, err := openSummary(env, f.summary)
 	if err != nil {
 		return usageError(err)
 	}

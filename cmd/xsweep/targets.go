@@ -23,7 +23,7 @@ func (f *sweepFlags) checkPaths() error {
 			stdin++
 		}
 		for _, written := range f.written() {
-			if sameFile(path, written) {
+			if sameFile(path, written.path) {
 				return fmt.Errorf("%s would be overwritten: it is read as well", path)
 			}
 		}
@@ -31,28 +31,43 @@ func (f *sweepFlags) checkPaths() error {
 	if stdin > 1 {
 		return errors.New("standard input can be read only once: give - to one of --file and --exclude-file")
 	}
-	for i, path := range f.written() {
-		for _, other := range f.written()[:i] {
-			if path == other && path == "-" {
-				return errors.New("results and summary cannot both go to standard output, nor results twice: write one to a file with -o or --summary")
-			}
-			if sameFile(path, other) {
-				return fmt.Errorf("%s is named twice: results, summary, live set and checkpoint need a file each", path)
+	written := f.written()
+	for i, one := range written {
+		for _, other := range written[:i] {
+			stdout := one.path == "-" && other.path == "-" && !f.dryRun
+			switch {
+			case !stdout && !sameFile(one.path, other.path):
+			case one.what == other.what:
+				return fmt.Errorf("%s cannot go to %s twice", one.what, named(one.path))
+			default:
+				return fmt.Errorf("%s and %s cannot both go to %s: write one to a file of its own", other.what, one.what, named(one.path))
 			}
 		}
 	}
 	return nil
 }
 
-// written are the files that the sweep is to write; - is standard output.
-func (f *sweepFlags) written() []string {
-	paths := slices.Clone(f.outputs())
-	for _, path := range []string{f.summary, f.liveSet, f.checkpoint} {
-		if path != "" {
-			paths = append(paths, path)
+func named(path string) string {
+	if path == "-" {
+		return "standard output"
+	}
+	return path
+}
+
+// writes is a file that the sweep is to write; - is standard output.
+type writes struct{ what, path string }
+
+func (f *sweepFlags) written() []writes {
+	var all []writes
+	for _, path := range f.outputs() {
+		all = append(all, writes{"results", path})
+	}
+	for _, w := range []writes{{"summary", f.summary}, {"live set", f.liveSet}, {"checkpoint", f.checkpoint}} {
+		if w.path != "" {
+			all = append(all, w)
 		}
 	}
-	return paths
+	return all
 }
 
 // sameFile tells whether two paths lead to the same regular file, which may

@@ -89,7 +89,9 @@ func (s *LiveSet) Write(records []reply.Record) error {
 func (s *LiveSet) Counts() Counts { return s.counts }
 
 // Mark implements [Durable].
-func (s *LiveSet) Mark() (Mark, error) { return Mark{Size: s.partial.size, Closed: s.closed, Counts: s.counts}, s.err }
+func (s *LiveSet) Mark() (Mark, error) {
+	return Mark{Size: s.partial.size, Closed: s.closed, Counts: s.counts}, s.err
+}
 
 // Sync and Committed implement [Durable]: until it is closed the set is in
 // memory alone.

@@ -55,6 +55,9 @@ func openPartial(path string, force bool, from *Mark) (*partialFile, error) {
 	}
 	var err error
 	if p.file, err = os.OpenFile(p.name(), os.O_WRONLY|os.O_APPEND|flags, 0o666); err != nil {
+		if fault := new(fs.PathError); errors.As(err, &fault) && made {
+			fault.Path = path // the name that was asked for
+		}
 		return nil, fmt.Errorf("write results: %w", err)
 	}
 	p.made, p.stale = made, !made && from == nil
