@@ -56,11 +56,7 @@ var valueCompleters = map[string]completer{
 }
 
 func formatNames() []string {
-	var list []string
-	for f := range sink.JSONLines + 1 {
-		list = append(list, f.String())
-	}
-	return list
+	return sink.EncodingNames()
 }
 
 func kindNames() []string {

@@ -55,6 +55,9 @@ func exampleScript(line string) string {
 	line, _, _ = strings.Cut(line, "  #")
 	line = strings.TrimPrefix(strings.TrimSpace(line), "sudo ")
 	line = strings.NewReplacer("192.0.2.", "198.18.2.", "198.51.100.", "198.18.100.", "203.0.113.", "198.18.113.", "eth0", "lab0").Replace(line)
+	if strings.Contains(line, "--resume") { // what is gone on with must have begun
+		line = "timeout -s KILL 1 xsweep sweep -q --rate 200 --checkpoint sweep.ckpt -o live.csv.zst 198.18.2.0/24; " + line
+	}
 	if !strings.HasPrefix(line, "xsweep lab ") {
 		line = fmt.Sprintf("xsweep lab -- bash -c '%s'", strings.ReplaceAll(line, "'", `'\''`))
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"xsweep/internal/suggest"
 )
 
 // variablePrefix begins the names of the environment variables that set flags.
@@ -230,7 +232,7 @@ func names[V any](m map[string]V) []string {
 
 // meant suggests the nearest of some words, if one is near.
 func meant(form, word string, from []string) string {
-	near, ok := nearest(word, from)
+	near, ok := suggest.Nearest(word, from)
 	if !ok {
 		return ""
 	}

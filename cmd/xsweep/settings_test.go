@@ -215,12 +215,3 @@ func TestSettingsFiles(t *testing.T) {
 		t.Errorf("paths %q", got)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	words := []string{"rate", "seed", "exclude-file"}
-	for word, want := range map[string]string{"rtae": "rate", "sed": "seed", "exclude-fiel": "exclude-file", "colour": "", "": ""} {
-		if got, ok := nearest(word, words); got != want || ok != (want != "") {
-			t.Errorf("%q: %q, %v; want %q", word, got, ok, want)
-		}
-	}
-}

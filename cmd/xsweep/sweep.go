@@ -37,6 +37,12 @@ Targets are addresses, prefixes (192.0.2.0/24), ranges (192.0.2.1-192.0.2.9,
 Special-purpose ranges inside a wider target are skipped; a target that lies
 wholly inside one is meant, and is swept.
 
+Results go to standard output, or with -o to files, whose names tell the format.
+A file has its name when it is complete; until then it ends in .partial. With
+--checkpoint a sweep that was killed, interrupted or cut off goes on where it
+stood when the same command is given again, or --resume, and writes each host
+once.
+
 Data goes to standard output, everything else to standard error. Ctrl-C stops
 sending, waits the cooldown and sums up; a second one skips the cooldown.
 
@@ -47,6 +53,9 @@ const sweepExamples = `  xsweep sweep 192.0.2.0/24
   xsweep sweep --probe echo,timestamp --replies all --format csv 192.0.2.0/24
   xsweep sweep --rate 100k -f targets.txt --exclude-file no.txt -o live.csv
   xsweep sweep --probes 3 --format jsonl --summary run.json 198.51.100.0/24
+  xsweep sweep --where 'rtt < 5ms && hops > 3' --fields addr,rtt,hops 192.0.2.0/24
+  xsweep sweep --checkpoint sweep.ckpt -o live.csv.zst --live-set live.roaring 192.0.2.0/24
+  xsweep sweep --resume sweep.ckpt
   xsweep sweep --dry-run --summary - --shard 3/16 --seed 42 0.0.0.0/0
   xsweep lab -- xsweep sweep --rate 100k 198.18.0.0/16`
 

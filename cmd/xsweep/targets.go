@@ -40,7 +40,7 @@ func (f *sweepFlags) checkPaths() error {
 			case one.what == other.what:
 				return fmt.Errorf("%s cannot go to %s twice", one.what, named(one.path))
 			default:
-				return fmt.Errorf("%s and %s cannot both go to %s: write one to a file of its own", other.what, one.what, named(one.path))
+				return fmt.Errorf("%s and %s cannot both go to %s: write one to a file of its own", other.what, one.what, named(other.path))
 			}
 		}
 	}

@@ -90,6 +90,15 @@ func ParseFormat(text string) (Format, error) {
 	return 0, fmt.Errorf("format %q: must be text, csv or jsonl", text)
 }
 
+// EncodingNames are the names that ParseEncoding takes.
+func EncodingNames() []string {
+	var names []string
+	for _, k := range allKnown {
+		names = append(names, k.name)
+	}
+	return names
+}
+
 // ParseEncoding reads a format and how it is compressed: text (or txt), csv or
 // jsonl, with .gz or .zst behind or nothing; or parquet.
 func ParseEncoding(text string) (Format, Compression, error) {
@@ -101,17 +110,6 @@ func ParseEncoding(text string) (Format, Compression, error) {
 		names[i] = k.name
 	}
 	return 0, 0, fmt.Errorf("format %q: %smust be text, csv or jsonl, which can have .gz or .zst behind, or parquet", text, didYouMean(text, names))
-}
-
-// FormatOf guesses a format from the name of a file.
-func FormatOf(path string) Format {
-	switch {
-	case strings.HasSuffix(path, ".csv"):
-		return CSV
-	case strings.HasSuffix(path, ".jsonl"):
-		return JSONLines
-	}
-	return Text
 }
 
 // FormatOfPath reads from the name of an output what is to be in it. told is
