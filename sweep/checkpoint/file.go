@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,6 +30,10 @@ var (
 
 // mode is that of files with secrets.
 const mode = 0o600
+
+// patience is how long the lock is waited for: of a process that was killed the
+// kernel takes some time to clear away programs and maps before its files.
+const patience = 2 * time.Second
 
 // logHeader begins a log; an id and the length of the plan follow it.
 const logHeader = "xsweep log 1\n"
@@ -128,6 +133,10 @@ func (f *File) lock(name string, flags int) error {
 	}
 	f.log = log
 	err = unix.Flock(int(log.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for end := time.Now().Add(patience); errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(end); {
+		time.Sleep(patience / 100)
+		err = unix.Flock(int(log.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		f.log.Close()
