@@ -116,7 +116,7 @@ func TestOpenRefuses(t *testing.T) {
 		{in("left"), false, []string{in("left.partial") + " is left over", "move it away", "--force"}},
 		{in("folder"), true, []string{in("folder.partial"), "is a directory"}},
 		{dir, true, []string{dir + " is a directory"}},
-		{in("no/such"), true, []string{in("no/such.partial"), "no such file"}},
+		{in("no/such"), true, []string{in("no/such"), "no such file"}},
 		{in("there/x"), true, []string{"not a directory"}},
 		{"/proc/x.csv", false, []string{"/proc/x.csv"}},
 	} {

@@ -158,7 +158,7 @@ func TestLiveSet(t *testing.T) {
 	checkNames(t, "closed", dir, "live.roaring.partial")
 	must(t, s.Publish(), s.Publish())
 	checkNames(t, "published", dir, "live.roaring")
-	if diff := cmp.Diff(Mark{Closed: true, Counts: counts}, mark(t, s)); diff != "" {
+	if diff := cmp.Diff(Mark{Size: size(t, path), Closed: true, Counts: counts}, mark(t, s)); diff != "" {
 		t.Errorf("mark (-want +got):\n%s", diff)
 	}
 	for i, n := range checkLive(t, path, want) {
@@ -231,4 +231,14 @@ func TestLiveSetFails(t *testing.T) {
 	if err := s.Write(answers(3)); err == nil || s.Counts().Failed != 3 || s.Counts().Written != 0 {
 		t.Errorf("error %v, counts %+v", err, s.Counts())
 	}
+}
+
+// size is that of a file in bytes.
+func size(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
