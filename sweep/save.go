@@ -146,13 +146,14 @@ func (k *saver) save(s saving) error {
 	low := max(k.lowWater(now), k.base.Low)
 	snapshot := r.collector.snapshot(k.spare)
 	standing := r.ledger.standing()
+	boot, at := bootTime() // before what was sent is counted: what comes then is not in the account
 	own := r.account(time.Now())
 	own.count(&standing)
 	if err := r.countStats(&own, &snapshot); err != nil {
 		return err
 	}
 	state := k.base
-	state.Boot, state.At = bootTime()
+	state.Boot, state.At = boot, at
 	state.Saved = time.Now().UTC()
 	state.Source = r.route.Source.String()
 	state.Account = k.total(&own)
