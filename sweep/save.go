@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"xsweep/internal/route"
 	"xsweep/loader"
 	"xsweep/sweep/checkpoint"
 	"xsweep/sweep/pace"
@@ -152,6 +153,7 @@ func (k *saver) save(s saving) error {
 	if err := r.countStats(&own, &snapshot); err != nil {
 		return err
 	}
+	r.countDevice(&own, s.ended)
 	state := k.base
 	state.Boot, state.At = boot, at
 	state.Saved = time.Now().UTC()
@@ -186,6 +188,21 @@ func (k *saver) save(s saving) error {
 	r.allowance.limit.Store(taken + state.Allowed)
 	k.taken, k.checkpoint.state = taken, state
 	return nil
+}
+
+// countDevice adds what the device has counted. What others have sent is known
+// once nothing more is sent by this run.
+func (r *run) countDevice(a *account, ended bool) {
+	name := r.route.Interface.Name
+	now, err := route.ReadCounters(r.route.Interface.Index)
+	if err != nil {
+		return // it is gone, which ends the sweep
+	}
+	a.countDevice(name, now, r.counters)
+	if d := a.Devices[name]; !ended {
+		d.Unexplained = 0
+		a.Devices[name] = d
+	}
 }
 
 // total is the account of all runs together.
