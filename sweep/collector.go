@@ -198,15 +198,24 @@ func (c *collector) emit(batch []reply.Record) []reply.Record {
 	records := c.note(batch)
 	c.emitted += uint64(len(records))
 	of := len(records)
+	c.write(records, of, true)
 	records = c.filter(records)
 	c.kept += uint64(len(records))
-	for _, o := range c.outlets {
-		c.sinkFailed(o.write(records, of))
-	}
+	c.write(records, of, false)
 	if c.limit > 0 && c.kept >= c.limit {
 		c.full()
 	}
 	return batch[:0]
+}
+
+// write gives records, out of so many, to those sinks that take all of them, or to
+// the others.
+func (c *collector) write(records []reply.Record, of int, all bool) {
+	for _, o := range c.outlets {
+		if o.takesAll() == all {
+			c.sinkFailed(o.write(records, of))
+		}
+	}
 }
 
 // note counts records, notes for the checkpoint what they tell, and keeps those

@@ -140,7 +140,8 @@ type Config struct {
 	// multicast addresses. It goes with echo requests alone.
 	Many bool
 
-	// Where decides which records the sinks get; nil is all. The others count as
+	// Where decides which records the sinks get, but for a live set, which gets all;
+	// nil is all. The others count as
 	// filtered, and for the account like any.
 	Where Filter
 	// Backpressure slows sending down where sinks are slower than records come.

@@ -36,6 +36,13 @@ type outlet struct {
 	mark     *sink.Mark
 }
 
+// takesAll says whether a sink is given also what Where leaves out: who answered is
+// known to a checkpoint, what was told of them is not.
+func (o *outlet) takesAll() bool {
+	_, ok := o.sink.(*sink.LiveSet)
+	return ok
+}
+
 // write gives a sink records that passed the filter, out of so many.
 func (o *outlet) write(records []reply.Record, of int) error {
 	o.filtered += uint64(of - len(records))

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"xsweep/internal/route"
 	"xsweep/loader"
 	"xsweep/sweep/checkpoint"
 	"xsweep/sweep/pace"
@@ -146,13 +147,15 @@ func (k *saver) save(s saving) error {
 	low := max(k.lowWater(now), k.base.Low)
 	snapshot := r.collector.snapshot(k.spare)
 	standing := r.ledger.standing()
+	boot, at := bootTime() // before what was sent is counted: what comes then is not in the account
 	own := r.account(time.Now())
 	own.count(&standing)
 	if err := r.countStats(&own, &snapshot); err != nil {
 		return err
 	}
+	r.countDevice(&own, s.ended)
 	state := k.base
-	state.Boot, state.At = bootTime()
+	state.Boot, state.At = boot, at
 	state.Saved = time.Now().UTC()
 	state.Source = r.route.Source.String()
 	state.Account = k.total(&own)
@@ -185,6 +188,21 @@ func (k *saver) save(s saving) error {
 	r.allowance.limit.Store(taken + state.Allowed)
 	k.taken, k.checkpoint.state = taken, state
 	return nil
+}
+
+// countDevice adds what the device has counted. What others have sent is known
+// once nothing more is sent by this run.
+func (r *run) countDevice(a *account, ended bool) {
+	name := r.route.Interface.Name
+	now, err := route.ReadCounters(r.route.Interface.Index)
+	if err != nil {
+		return // it is gone, which ends the sweep
+	}
+	a.countDevice(name, now, r.counters)
+	if d := a.Devices[name]; !ended {
+		d.Unexplained = 0
+		a.Devices[name] = d
+	}
 }
 
 // total is the account of all runs together.

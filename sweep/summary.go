@@ -159,7 +159,7 @@ func (s *Summary) Check() error {
 // for.
 func (s *Summary) offered() (n uint64) {
 	all, _ := s.Config["all"].(bool)
-	replies, _ := s.Config["replies"].(Replies)
+	replies := Replies(fmt.Sprint(s.Config["replies"])) // a string, if it was read from a checkpoint
 	v := s.Packets.Verdicts
 	if replies != ErrorReplies {
 		n += v["first"]

@@ -24,7 +24,7 @@ func Open(c Config, from *Mark) (Durable, error) {
 	if from != nil && from.Closed {
 		return &closedFile{config: c, mark: *from}, nil
 	}
-	p, err := openPartial(c.Path, c.Force, from)
+	p, err := openPartial(c.Path, c.Force || from == nil && c.takesOver(), from)
 	if err != nil {
 		return nil, err
 	}
@@ -34,6 +34,14 @@ func Open(c Config, from *Mark) (Durable, error) {
 		f.resume(*from)
 	}
 	return f, nil
+}
+
+// takesOver says whether what is left over beside the output is that of a sweep
+// which was killed before its first checkpoint: it is empty, and the same command
+// again shall go on.
+func (c Config) takesOver() bool {
+	info, err := os.Lstat(c.Path + partialEnding)
+	return c.Checkpointed && err == nil && info.Mode().IsRegular() && info.Size() == 0 && absent(c.Path) == nil
 }
 
 // isStream says whether a name stands for what cannot be renamed: a device, a
