@@ -14,8 +14,8 @@ import (
 // goes on. What is under way then still finds room: some thousand probes, and the
 // answers of a round trip.
 const (
-	pressedFrom  = 4 // a quarter
-	pressedUntil = 8
+	pressedFrom  = 2 // a half
+	pressedUntil = 4
 )
 
 // Bounds of how often rings are looked at.

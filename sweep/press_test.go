@@ -85,7 +85,7 @@ func TestPressEvery(t *testing.T) {
 		want  time.Duration
 	}{
 		{16 << 20, 1, pressEveryMax}, {16 << 20, 10_000, pressEveryMax}, {64 << 10, pace.Max, pressEveryMin},
-		{1 << 20, 100_000, time.Duration(1<<20/48/16) * 10 * time.Microsecond},
+		{1 << 20, 100_000, time.Duration(1<<20/48/8) * 10 * time.Microsecond},
 	} {
 		if got := pressEvery(tc.bytes, tc.rate); got != tc.want {
 			t.Errorf("%d bytes at %v: every %v, not %v", tc.bytes, tc.rate, got, tc.want)

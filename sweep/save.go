@@ -218,11 +218,11 @@ func (k *saver) allowed(taken uint64) uint64 {
 	if k.rate != 0 {
 		return uint64(float64(k.rate)*intervals) + pace.Burst
 	}
-	const atFirst = 32_000_000 // packets a second: more than any device takes
+	const most = 32_000_000 // packets a second: more than any device takes
 	if k.taken == 0 {
-		return uint64(atFirst * max(intervals, 1))
+		return uint64(most * max(intervals, 1))
 	}
-	return max(ahead*(taken-k.taken), atFirst/4)
+	return max(ahead*(taken-k.taken), most)
 }
 
 // setRate tells that probes are sent at a rate from now on.

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // observer is told of what has become durable; see Observe.
@@ -39,6 +41,13 @@ func Sync(f *os.File) error {
 	}
 	observed(f.Name())
 	return nil
+}
+
+// Hasten has the kernel begin to write a file's new content to the disk, so that
+// less is left for Sync, which holds up whoever writes meanwhile
+// (sync_file_range(2)). It promises nothing.
+func Hasten(f *os.File) {
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
 }
 
 // SyncDir makes the names in a directory durable.

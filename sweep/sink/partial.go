@@ -28,6 +28,7 @@ type partialFile struct {
 	stale bool // what is in it is a former sweep's, and goes with the first write
 
 	written bool
+	loose   int         // bytes that the disk was not told of
 	named   atomic.Bool // its name is durable
 	closed  bool
 	size    int64 // when it was closed
@@ -106,8 +107,15 @@ func (p *partialFile) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	p.written = true
+	if p.loose += len(b); p.loose >= hastenAfter {
+		p.loose = 0
+		durable.Hasten(p.file)
+	}
 	return p.file.Write(b)
 }
+
+// hastenAfter is after how many bytes the disk shall begin to work.
+const hastenAfter = 4 << 20
 
 // begin empties a file that was left over.
 func (p *partialFile) begin() error {
