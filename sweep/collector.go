@@ -312,3 +312,10 @@ func (c *collector) snapshot(spare *checkpoint.Found) snapshot {
 	}
 	return s
 }
+
+// putBack is for what was found and could not be saved.
+func (c *collector) putBack(found *checkpoint.Found) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.found.Join(found)
+}

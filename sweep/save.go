@@ -179,11 +179,15 @@ func (k *saver) save(s saving) error {
 		return fmt.Errorf("checkpoint %s: %w", k.checkpoint.Path(), err)
 	}
 	r.collector.sync()
-	if err := k.checkpoint.file.Save(snapshot.found, text); err != nil {
-		return err
+	err = k.checkpoint.file.Save(snapshot.found, text)
+	if err != nil {
+		r.collector.putBack(snapshot.found)
 	}
 	snapshot.found.Reset()
 	k.spare = snapshot.found
+	if err != nil {
+		return err
+	}
 	r.collector.committed()
 	r.allowance.limit.Store(taken + state.Allowed)
 	k.taken, k.checkpoint.state = taken, state

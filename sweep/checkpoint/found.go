@@ -58,6 +58,17 @@ func (f *Found) Refusal(r loader.Refusal) {
 	f.refusals = append(f.refusals, r.Type, r.Code)
 }
 
+// Join adds what another has.
+func (f *Found) Join(o *Found) {
+	if f.answers == nil {
+		f.answers = map[answerKind][]byte{}
+	}
+	for kind, entries := range o.answers {
+		f.answers[kind] = append(f.answers[kind], entries...)
+	}
+	f.refusals = append(f.refusals, o.refusals...)
+}
+
 // Reset forgets everything.
 func (f *Found) Reset() {
 	for kind := range f.answers {
