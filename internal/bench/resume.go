@@ -18,6 +18,9 @@ const (
 	resumeRounds = 4
 	// resumeLimit bounds the last round, which goes to the end of the sweep.
 	resumeLimit = "30s"
+	// resumeBriefly is how long the other rounds send, which leave most of the rest
+	// to the last one.
+	resumeBriefly = "50ms"
 	// lookEvery is how often the far end is asked whether a probe has come.
 	lookEvery = time.Millisecond
 )
@@ -63,7 +66,8 @@ func (r *resumed) rows() []row {
 
 func (b *bench) resumeIn(dir string, l *lab.Lab, r *resumed) error {
 	path := filepath.Join(dir, "checkpoint")
-	if _, err := b.child(false, "--checkpoint", path, "--tx", "xdp", "--tx-threads", "1", "--rate", "max",
+	// packet has nothing under way when it is stopped.
+	if _, err := b.child(false, "--checkpoint", path, "--tx", "packet", "--tx-threads", "1", "--rate", "max",
 		"--cooldown", settle.String(), "--max-runtime", settle.String(), wholeRange); err != nil {
 		return err
 	}
@@ -80,7 +84,7 @@ func (b *bench) resumeIn(dir string, l *lab.Lab, r *resumed) error {
 		if err != nil {
 			return err
 		}
-		last, limit := round == resumeRounds-1, settle.String()
+		last, limit := round == resumeRounds-1, resumeBriefly
 		if last {
 			limit = resumeLimit
 		}
@@ -88,7 +92,7 @@ func (b *bench) resumeIn(dir string, l *lab.Lab, r *resumed) error {
 		c, err := b.childBeside(true, func(began time.Time, ended <-chan struct{}) (err error) {
 			first, err = firstProbe(l, began, ended)
 			return err
-		}, "--resume", path, "--max-runtime", limit)
+		}, "--resume", path, "--tx", "xdp", "--max-runtime", limit)
 		if err != nil {
 			return err
 		}
