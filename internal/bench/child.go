@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -19,6 +20,7 @@ import (
 type childResult struct {
 	cpu      time.Duration // user and system
 	accepted uint64        // probes
+	answered uint64        // targets
 	peakAnon uint64        // largest RssAnon that was seen, in bytes; 0 unless watched
 	readings int           // of RssAnon
 }
@@ -26,39 +28,50 @@ type childResult struct {
 // sampleEvery is how often the memory of a child is looked at.
 const sampleEvery = 10 * time.Millisecond
 
-// child runs `xsweep sweep` with more arguments until it ends. Results go to
-// /dev/null, the summary to us; losses are an error as in any sweep here.
+// child runs `xsweep sweep` with more arguments until it ends, with results to
+// /dev/null.
 func (b *bench) child(watchMemory bool, args ...string) (childResult, error) {
+	return b.childBeside(watchMemory, nil, append([]string{"--seed", "1", "--output", os.DevNull}, args...)...)
+}
+
+// childBeside runs `xsweep sweep`, and beside it a function, which is given the
+// time right before the start and must return when ended is closed. The summary
+// comes to us; losses are an error as in any sweep here.
+func (b *bench) childBeside(watchMemory bool, beside func(began time.Time, ended <-chan struct{}) error, args ...string) (childResult, error) {
 	// The child is killed when the thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(b.ctx, b.xsweep, append([]string{"sweep", "--quiet", "--seed", "1", "--output", os.DevNull, "--summary", "-"}, args...)...)
+	cmd := exec.CommandContext(b.ctx, b.xsweep, append([]string{"sweep", "--quiet", "--summary", "-"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	fail := func(err error) (childResult, error) {
 		return childResult{}, fmt.Errorf("run xsweep %s: %w: %s", strings.Join(cmd.Args[1:], " "), err, strings.TrimSpace(stderr.String()))
 	}
+	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return fail(err)
 	}
 	var r childResult
-	var memoryErr error
+	var memoryErr, besideErr error
 	ended := make(chan struct{})
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		if watchMemory {
-			r.peakAnon, r.readings, memoryErr = watchAnon(cmd.Process.Pid, ended)
-		}
-	}()
+	var watchers sync.WaitGroup
+	if watchMemory {
+		watchers.Go(func() { r.peakAnon, r.readings, memoryErr = watchAnon(cmd.Process.Pid, ended) })
+	}
+	if beside != nil {
+		watchers.Go(func() { besideErr = beside(began, ended) })
+	}
 	err := cmd.Wait()
 	close(ended)
-	<-watched
-	if err = errors.Join(err, memoryErr); err != nil {
+	watchers.Wait()
+	if err = errors.Join(err, memoryErr, besideErr); err != nil {
 		return fail(err)
 	}
 	var summary struct {
+		Targets struct {
+			Answered uint64 `json:"answered"`
+		} `json:"targets"`
 		Probes struct {
 			Accepted uint64 `json:"accepted"`
 		} `json:"probes"`
@@ -66,7 +79,7 @@ func (b *bench) child(watchMemory bool, args ...string) (childResult, error) {
 	if err := json.Unmarshal(stdout.Bytes(), &summary); err != nil {
 		return fail(fmt.Errorf("read its summary: %w", err))
 	}
-	r.accepted = summary.Probes.Accepted
+	r.accepted, r.answered = summary.Probes.Accepted, summary.Targets.Answered
 	r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return r, nil
 }

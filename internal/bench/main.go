@@ -19,8 +19,9 @@
 // measured (1) or asked for (2). Packets go nowhere but to labs inside a
 // network namespace of the program's own, in which it runs itself again, and
 // every load ends by itself. No setting of the machine is changed. Only what
-// sends live frames is pinned to CPUs, as the transmitter xdp is itself. Files
-// in between have no name, so that nothing is left, however the program ends.
+// sends live frames is pinned to CPUs, as the transmitter xdp is itself, and what
+// is measured on one core. Files in between have no name, or stand in a directory
+// that is removed at the end, also after Ctrl-C.
 package main
 
 import (
@@ -40,6 +41,9 @@ import (
 )
 
 func main() {
+	if os.Getenv(recordsEnv) != "" {
+		os.Exit(recordsChild(os.Stdout, os.Stderr))
+	}
 	pace.SpareProcessors() // as xsweep does
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -152,6 +156,10 @@ var groups = []struct {
 	{"kinds", (*bench).kinds},
 	{"loop", (*bench).loop},
 	{"scale", (*bench).scale},
+	{"records", (*bench).records},
+	{"pressure", (*bench).backpressure},
+	{"checkpoint", (*bench).checkpoint},
+	{"resume", (*bench).resume},
 	{"filter", (*bench).filter},
 	{"order", (*bench).order},
 	{"promise", (*bench).promise},
@@ -185,7 +193,7 @@ func measure(o options, stdout, stderr io.Writer) error {
 			continue
 		}
 		began := time.Now()
-		fmt.Fprintf(stderr, "%-8s", g.name)
+		fmt.Fprintf(stderr, "%-10s", g.name)
 		b.notes = nil
 		rows, err := g.measure(b)
 		fmt.Fprintf(stderr, "%4.0f s\n", time.Since(began).Seconds())

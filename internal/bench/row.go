@@ -58,9 +58,14 @@ func (r row) against(what string, rounds series) row {
 	return r
 }
 
-// atMost and ratioAtLeast add a goal; an aim of 0 is none.
+// atMost, atLeast and ratioAtLeast add a goal; an aim of 0 is none.
 func (r row) atMost(bound, aim float64) row {
 	r.Goal = &goal{Bound: bound, Aim: aim}
+	return r
+}
+
+func (r row) atLeast(bound, aim float64) row {
+	r.Goal = &goal{Least: true, Bound: bound, Aim: aim}
 	return r
 }
 

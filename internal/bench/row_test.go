@@ -18,6 +18,8 @@ func TestVerdict(t *testing.T) {
 		{"below", newRow("x", "ns", series{1, 130, 200}).atMost(130, 90), "ok"},
 		{"above", newRow("x", "ns", series{131}).atMost(130, 90), "missed"},
 		{"aim", newRow("x", "ns", series{90}).atMost(130, 90), "ok, aim met"},
+		{"a rate reached", newRow("x", perSecond, series{1, 2, 3}).atLeast(2, 0), "ok"},
+		{"a rate missed", newRow("x", perSecond, series{1, 1.9, 3}).atLeast(2, 0), "missed"},
 		{"no aim", newRow("x", "ns", series{0}).atMost(130, 0), "ok"},
 		{"ratio reached", newRow("x", perSecond, series{85, 90, 1}).against("y", limit).ratioAtLeast(0.85, 0.95), "ok"},
 		{"ratio missed", newRow("x", perSecond, series{84, 84, 99}).against("y", limit).ratioAtLeast(0.85, 0.95), "missed"},
