@@ -24,15 +24,17 @@ const (
 	CSV
 	// JSONLines is one JSON object a line. What is unknown is null.
 	JSONLines
+	// Parquet is Apache Parquet, which cannot be written to a stream.
+	Parquet
 )
 
-var formatNames = [...]string{Text: "text", CSV: "csv", JSONLines: "jsonl"}
+var formatNames = [...]string{Text: "text", CSV: "csv", JSONLines: "jsonl", Parquet: "parquet"}
 
 func (f Format) String() string { return formatNames[f] }
 
 // ParseFormat reads text, csv or jsonl.
 func ParseFormat(text string) (Format, error) {
-	for f, name := range formatNames {
+	for f, name := range formatNames[:Parquet] {
 		if text == name {
 			return Format(f), nil
 		}

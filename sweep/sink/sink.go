@@ -80,6 +80,12 @@ type Config struct {
 	Fields []Field
 	// Limit is how many records are written at most. 0 means no limit.
 	Limit uint64
+	// Force says that the output may replace what stands under its name.
+	Force bool
+	// Checkpointed says that marks will be made.
+	Checkpointed bool
+	// Metadata is what Parquet files tell about themselves; other formats cannot.
+	Metadata map[string]string
 }
 
 // Writer is a sink that encodes records to an io.Writer. Each Write ends in
