@@ -64,10 +64,13 @@ func (g *groupEncoder) column(c *stagedColumn, rows int, offset int64, chunk *fo
 	begin := int64(g.buffer.Len())
 	*chunk = format.ColumnMetaData{
 		Type:         *c.typ.PhysicalType(),
-		Encoding:     []format.Encoding{format.RLE, c.encoding.Encoding()},
+		Encoding:     []format.Encoding{c.encoding.Encoding()},
 		PathInSchema: []string{c.name},
 		Codec:        format.Zstd,
 		NumValues:    int64(rows),
+	}
+	if c.optional {
+		chunk.Encoding = append(chunk.Encoding, format.RLE)
 	}
 	if c.word != nil {
 		chunk.Encoding = append(chunk.Encoding, format.Plain)
