@@ -87,7 +87,7 @@ func TestParquetValues(t *testing.T) {
 		{"all alike", uniform, 100, 300},
 		{"values only at the end", known, 0, 1000},
 		{"several pages", shuffled(t, varied(), 2*parquetPageRows+1000), 0, 4096},
-		{"several groups of several pages", shuffled(t, varied(), 2*parquetGroupRows+1), 0, 100_000},
+		{"several groups of several pages", shuffled(t, varied(), parquetGroupRows+1), 0, 100_000},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			content := parquetOf(t, Config{}, tc.groupRows, tc.batch, tc.records)
