@@ -3,15 +3,14 @@
 package sink
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"xsweep/internal/durable"
 	"xsweep/sweep/reply"
 )
 
@@ -184,130 +183,50 @@ func TestParquetWritesBesideSync(t *testing.T) {
 	}
 }
 
-// Without marks between there is one file under a name that says that it is not
-// whole, until it is published.
-func TestParquetFileWithoutCheckpoint(t *testing.T) {
-	for _, n := range []int{0, 5, 10, 25} {
-		path := filepath.Join(t.TempDir(), "live.parquet")
-		p, err := newParquetSinkAt(Config{Path: path, Format: Parquet}, nil, withSmallGroups)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustWrite(t, p, numbered(n))
-		if _, err := p.Mark(); err == nil {
-			t.Error("a mark was made")
-		}
-		if err := p.Publish(); err == nil {
-			t.Error("published before it was closed")
-		}
-		if err := p.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if got := names(t, filepath.Dir(path)); got != "live.parquet.partial" {
-			t.Errorf("files before publishing: %s", got)
-		}
-		for range 2 {
-			if err := p.Publish(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := names(t, filepath.Dir(path)); got != "live.parquet" {
-			t.Errorf("files: %s", got)
-		}
-		if !slices.Equal(addrsOf(t, path), addrs(numbered(n))) {
-			t.Error("the records are not those that were written")
-		}
-	}
-}
-
-// What stands under a name is replaced only by force, and not before the new
-// file is whole.
-func TestParquetWhatIsThere(t *testing.T) {
-	for _, tc := range []struct {
-		there        string
-		checkpointed bool
-		want         string
-	}{
-		{"live.parquet", false, "live.parquet exists: write to another file, or replace it with --force"},
-		{"live.parquet", true, "live.parquet exists: write to another file, or replace it with --force"},
-		{"live.parquet.partial", false, "live.parquet.partial is left from a sweep that did not end: move it away, or replace it with --force"},
-		{"live.parquet.partial", true, "parts of DIR/live.parquet are left from a sweep that did not end (DIR/live.parquet.partial)"},
-		{"live-00003.parquet", true, "live-00003.parquet"},
-		{"live-00003.parquet.partial", true, "live-00003.parquet.partial"},
-		{"live-00003.parquet.mark.partial", true, "live-00003.parquet.mark.partial"},
-		{"live-3.parquet", true, ""},
-		{"live-00003.csv", true, ""},
-		{"other-00003.parquet", true, ""},
-	} {
-		dir := t.TempDir()
-		there := filepath.Join(dir, tc.there)
-		if err := os.WriteFile(there, []byte("old"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		c := Config{Path: filepath.Join(dir, "live.parquet"), Format: Parquet, Checkpointed: tc.checkpointed}
-		p, err := openParquet(c, nil)
-		if tc.want == "" {
-			if err != nil {
-				t.Errorf("%s: %v", tc.there, err)
-				continue
-			}
-			p.(*parquetSink).Discard()
-		} else if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(tc.want, "DIR", dir)) {
-			t.Errorf("%s: error %v, want %s", tc.there, err, tc.want)
-		}
-		if got := names(t, dir); got != tc.there {
-			t.Errorf("%s: files are %s", tc.there, got)
-		}
-		if tc.want == "" {
-			continue
-		}
-		c.Force = true
-		if p, err = openParquet(c, nil); err != nil {
-			t.Errorf("%s, by force: %v", tc.there, err)
-			continue
-		}
-		if tc.there == "live.parquet" && string(readFile(t, there)) != "old" {
-			t.Error("the old file is gone before the new one is whole")
-		}
-		mustFinish(t, p.(*parquetSink))
-		if got := names(t, dir); got != "live.parquet" {
-			t.Errorf("%s, by force: files are %s", tc.there, got)
-		}
-	}
-}
-
-func TestParquetDiscard(t *testing.T) {
-	for _, withMarks := range []bool{false, true} {
-		dir := t.TempDir()
-		p, err := openParquet(Config{Path: filepath.Join(dir, "live.parquet"), Format: Parquet, Checkpointed: withMarks}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if names(t, dir) == "" {
-			t.Error("nothing says that the output can be written")
-		}
-		p.(*parquetSink).Discard()
-		if got := names(t, dir); got != "" {
-			t.Errorf("files after it was discarded: %s", got)
-		}
-	}
-	if _, err := openParquet(Config{Path: filepath.Join(t.TempDir(), "no", "live.parquet"), Format: Parquet, Checkpointed: true}, nil); err == nil {
-		t.Error("no error for a directory that is not there")
-	}
-}
-
-// A device is written directly.
-func TestParquetDevice(t *testing.T) {
-	p, err := openParquet(Config{Path: os.DevNull, Format: Parquet}, nil)
-	if err != nil {
+// Rows that fill their row group between a mark and its sync do not change what
+// the sync writes.
+func TestParquetSyncAfterMore(t *testing.T) {
+	records := numbered(60)
+	path := filepath.Join(t.TempDir(), "live.parquet")
+	p := checkpointed(t, path, nil)
+	mustWrite(t, p, records[:7])
+	if _, err := p.Mark(); err != nil {
 		t.Fatal(err)
 	}
-	mustWrite(t, p.(*parquetSink), numbered(3))
-	mustFinish(t, p.(*parquetSink))
-	if got := p.Counts().Written; got != 3 {
-		t.Errorf("%d written", got)
+	mustWrite(t, p, records[7:35])
+	if err := p.Sync(); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := openParquet(Config{Path: os.DevNull, Format: Parquet, Checkpointed: true}, nil); err == nil {
-		t.Error("a device with checkpoints")
+	if got := partsAddrs(t, path, 1); !slices.Equal(got, addrs(records[:7])) {
+		t.Errorf("the part that was marked has %v", got)
+	}
+	// Nor do those of the next part.
+	if _, err := p.Mark(); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, p, records[35:])
+	if err := p.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := partsAddrs(t, path, 1); !slices.Equal(got, addrs(records[:35])) {
+		t.Errorf("the part that was ended has %v", got)
+	}
+	mustFinish(t, p)
+	if !slices.Equal(addrsOf(t, path), addrs(records)) {
+		t.Error("the records are not those that were written")
+	}
+}
+
+// A mark behind which nothing was written costs nothing.
+func TestParquetMarkWithoutRecords(t *testing.T) {
+	p := checkpointed(t, filepath.Join(t.TempDir(), "live.parquet"), nil)
+	for _, n := range []int{0, 3, 12} {
+		mustWrite(t, p, numbered(n))
+		first := mustMark(t, p)
+		stop := durable.Observe(func(path string) { t.Errorf("%s was written", path) })
+		if again := mustMark(t, p); again != first {
+			t.Errorf("marked %+v, then %+v", first, again)
+		}
+		stop()
 	}
 }
