@@ -26,7 +26,7 @@ var octets = func() (table [256]octet) {
 	return table
 }()
 
-// appendAddr appends the text of an address. That of IPv4 takes a third of the
+// appendAddr appends the text of an address. That of IPv4 takes two thirds of the
 // time that netip needs: each part is written with one store of four bytes, of
 // which the next part overwrites what was too much.
 func appendAddr(b []byte, addr *netip.Addr) []byte {

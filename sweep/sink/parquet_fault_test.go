@@ -175,7 +175,7 @@ func TestParquetFullDiskWithParts(t *testing.T) {
 		t.Fatalf("%d marks", len(marks))
 	}
 	for _, refund := range []bool{true, false} {
-		for room := int64(0); room < size; room += 1511 {
+		for room := int64(0); room < size; room += 3023 {
 			t.Run(fmt.Sprint(refund, room), func(t *testing.T) {
 				dir := t.TempDir()
 				path := filepath.Join(dir, "live.parquet")

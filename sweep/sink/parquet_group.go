@@ -15,13 +15,13 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// parquetPageRows is how many rows a page has: large enough that its header does
-// not show, small enough that a page stays in the processor's cache between
-// encoding and compression. With four times as many a record takes 10 % longer.
-const parquetPageRows = 8 << 10
+// parquetPageRows is how many rows a page has. Smaller pages stay nearer to the
+// processor, and compress worse: with a quarter of this a record takes 10 % less
+// time and 20 % more room.
+const parquetPageRows = 32 << 10
 
-// The fastest level: the second fastest takes twice the time for addresses and
-// saves 2 % of the file.
+// The fastest level: the next takes 45 % longer, encoding included, and saves 2 %
+// of the file.
 var parquetCodec = &zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}
 
 // levelEncoding is that of definition levels that are 0 or 1.

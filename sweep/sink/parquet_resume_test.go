@@ -232,9 +232,9 @@ func sweepUntil(t testing.TB, path string, records []reply.Record, batches []int
 // resumed from the checkpoint that it had by then, and ends with all records, each
 // once.
 func TestParquetKilled(t *testing.T) {
-	records := numbered(120)
+	records := numbered(80)
 	r := testrand.New(t)
-	batches := make([]int, 14)
+	batches := make([]int, 9)
 	for i := range batches {
 		batches[i] = r.IntN(14)
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 // parquetGroupRows is how many rows a row group has at most: the unit in which
-// records are held in memory, about 100 bytes each, and in which readers share
-// out their work. With fewer the description of the row groups, some 3 KB each,
+// records are held in memory, about 120 bytes each, and in which readers share
+// out their work. With fewer the description of the row groups, some 1.3 KB each,
 // begins to show; with more the memory does.
 const parquetGroupRows = 128 << 10
 
