@@ -50,9 +50,6 @@ func (f *sweepFlags) sinkConfigs() ([]sink.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		if path == "-" && c.Format == sink.Parquet {
-			return nil, errors.New("parquet needs a file: name one with -o, such as -o live.parquet")
-		}
 		if c.Fields == nil && c.Format == sink.Text && f.config.Replies != sweep.PositiveReplies {
 			c.Fields = []sink.Field{sink.Addr, sink.Kind, sink.From} // an address alone would look alive
 		}
@@ -110,9 +107,9 @@ func (f *sweepFlags) open(configs []sink.Config, stdout io.Writer, ck *sweep.Che
 	for _, c := range configs {
 		c.Metadata = metadata
 		if c.Path == "-" {
-			s := sink.NewStream(stdout, c)
-			if from := mark(c.Path); from != nil {
-				s.Continue(*from)
+			s, err := sink.OpenStream(stdout, c, mark(c.Path))
+			if err != nil {
+				return o, err
 			}
 			o.sinks, o.stream = append(o.sinks, s), true
 			continue

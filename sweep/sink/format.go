@@ -24,7 +24,7 @@ const (
 	CSV
 	// JSONLines is one JSON object a line. What is unknown is null.
 	JSONLines
-	// Parquet is Apache Parquet, which cannot be written to a stream.
+	// Parquet is Apache Parquet: typed columns.
 	Parquet
 )
 

@@ -2,7 +2,10 @@
 
 package sink
 
-import "io"
+import (
+	"fmt"
+	"io"
+)
 
 // Stream is an output that cannot be taken back: standard output, a pipe, a
 // device. Nothing is renamed, and nothing can be cut off. With a checkpoint its
@@ -15,6 +18,22 @@ func NewStream(w io.Writer, c Config) *Stream {
 	s := &Stream{*NewWriter(w, c)}
 	s.held = c.Checkpointed
 	return s
+}
+
+// OpenStream is an output that goes to w, of any format, or goes on there as a
+// mark says.
+func OpenStream(w io.Writer, c Config, from *Mark) (Durable, error) {
+	if c.Format == Parquet {
+		if c.Checkpointed {
+			return nil, fmt.Errorf("write parquet to %s: it cannot be gone on with there: name a file, such as live.parquet", c.Path)
+		}
+		return newParquetStream(w, c), nil
+	}
+	s := NewStream(w, c)
+	if from != nil {
+		s.Continue(*from)
+	}
+	return s, nil
 }
 
 // Continue makes the output go on behind what an earlier run of the sweep has
