@@ -54,7 +54,7 @@ const sweepExamples = `  xsweep sweep 192.0.2.0/24
   xsweep sweep --rate 100k -f targets.txt --exclude-file no.txt -o live.csv
   xsweep sweep --probes 3 --format jsonl --summary run.json 198.51.100.0/24
   xsweep sweep --where 'rtt < 5ms && hops > 3' --fields addr,rtt,hops 192.0.2.0/24
-  xsweep sweep --checkpoint sweep.ckpt -o live.csv.zst --live-set live.roaring 192.0.2.0/24
+  xsweep sweep --checkpoint sweep.ckpt -o live.parquet --live-set live.roaring 192.0.2.0/24
   xsweep sweep --resume sweep.ckpt
   xsweep sweep --dry-run --summary - --shard 3/16 --seed 42 0.0.0.0/0
   xsweep lab -- xsweep sweep --rate 100k 198.18.0.0/16`
