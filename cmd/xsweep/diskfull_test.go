@@ -3,57 +3,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"xsweep/internal/lab"
+	"xsweep/internal/lab/labtest"
 )
-
-// smallDisk is a file system of so many bytes, in memory. It is mounted nowhere:
-// only we, and what we start, can name it.
-func smallDisk(t *testing.T, bytes int) (dir string) {
-	t.Helper()
-	disk, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(disk)
-	if err := errors.Join(unix.FsconfigSetString(disk, "size", fmt.Sprint(bytes)), unix.FsconfigCreate(disk)); err != nil {
-		t.Fatal(err)
-	}
-	mount, err := unix.Fsmount(disk, unix.FSMOUNT_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(mount) })
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), mount)
-}
-
-// fill takes all the room that is left but for so many bytes, until the file of that name is
-// removed.
-func fill(t *testing.T, dir string, but int64) (path string) {
-	t.Helper()
-	path = filepath.Join(dir, "filler")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Fallocate(int(f.Fd()), 0, 0, int64(s.Bavail)*s.Bsize-but); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // lastWords checks how a run has ended whose disk was full.
 func lastWords(t *testing.T, r result, path string) {
@@ -73,12 +31,12 @@ func TestFullDisk(t *testing.T) {
 	for _, what := range []string{"stop", "continue"} {
 		for _, o := range lastingOutputs {
 			t.Run(what+"/"+o.name, func(t *testing.T) {
-				full, good := filepath.Join(smallDisk(t, 100<<10), o.name), filepath.Join(t.TempDir(), "all.txt")
+				full, good := filepath.Join(labtest.Disk(t, 100<<10), o.name), filepath.Join(t.TempDir(), "all.txt")
 				c := begin(t, "--rate", "40k", "--cooldown", "200ms", "--on-sink-error", what, "-o", full, "-o", good, targets)
 				// Packed, all of it might find room.
 				fillAtOnce := strings.HasSuffix(o.name, ".gz") || strings.HasSuffix(o.name, ".zst")
 				if fillAtOnce {
-					fill(t, filepath.Dir(full), 8<<10)
+					labtest.Fill(t, filepath.Dir(full), 8<<10)
 				}
 				r := c.end(t)
 				a := (&saga{dir: filepath.Dir(c.summary)}).account(t)
@@ -119,25 +77,44 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// A sweep whose output found no room goes on once there is some, and lacks
-// nothing then. The other outputs have each record once.
+// A sweep whose output found no room goes on once there is some. If it had stopped
+// for that, it lacks nothing then; if it had gone on, the file lacks what is
+// counted as failed, and does not get its name. The other outputs have each record
+// once.
 func TestFullDiskResumed(t *testing.T) {
 	world := lab.Config{Live: 0.6, Seed: 24}
 	placeLab(t, world)
-	disk := smallDisk(t, 4<<20)
-	full := filepath.Join(disk, "full.csv")
-	s := newSaga(t, world, "240.8.0.0/19", "--rate", "10k", "-o", full)
-	filler := fill(t, disk, 100<<10)
-	r := s.end(t, s.begin(t, false))
-	lastWords(t, r, full)
-	s.account(t)
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
-	}
-	s.finish(t)
-	a := s.check(t)
-	if problem := compareSets(resultsOf(t, full, "csv"), s.truth(t, a).records); problem != "" {
-		t.Errorf("%s: %s", full, problem)
+	for _, what := range []string{"stop", "continue"} {
+		t.Run(what, func(t *testing.T) {
+			disk := labtest.Disk(t, 4<<20)
+			full := filepath.Join(disk, "full.csv")
+			s := newSaga(t, world, "240.8.0.0/19", "--rate", "10k", "--on-sink-error", what, "-o", full)
+			filler := labtest.Fill(t, disk, 200<<10)
+			r := s.end(t, s.begin(t, false))
+			if what == "stop" {
+				lastWords(t, r, full)
+			} else if r.status != 1 || s.state(t).Complete {
+				t.Errorf("status %d, complete %v, %s", r.status, s.state(t).Complete, r.stderr)
+			}
+			s.account(t)
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+			r = s.end(t, s.begin(t, true))
+			a := s.check(t)
+			failed, records := a.count("records.sinks.4.failed"), s.truth(t, a).records
+			if what == "stop" {
+				if problem := compareSets(resultsOf(t, full, "csv"), records); problem != "" || failed != 0 || r.status != 0 {
+					t.Errorf("%d records failed, status %d; %s", failed, r.status, problem)
+				}
+				return
+			}
+			r = s.end(t, s.begin(t, true)) // there is nothing left to do
+			n := uint64(len(resultsOf(t, full+".partial", "csv")))
+			if failed == 0 || n+failed != uint64(len(records)) || r.status != 1 || isThere(full) {
+				t.Errorf("%d records failed, %d are there of %d; status %d, it has its name: %v", failed, n, len(records), r.status, isThere(full))
+			}
+		})
 	}
 }
 
@@ -146,13 +123,13 @@ func TestFullDiskResumed(t *testing.T) {
 func TestFullDiskCheckpoint(t *testing.T) {
 	world := lab.Config{Live: 0.6, Seed: 25}
 	placeLab(t, world)
-	for _, room := range []int64{0, 16 << 10, 40 << 10} {
+	for _, room := range []int64{0, 8 << 10, 20 << 10} {
 		t.Run(fmt.Sprint(room), func(t *testing.T) {
-			disk := smallDisk(t, 4<<20)
+			disk := labtest.Disk(t, 4<<20)
 			s := newSaga(t, world, "240.8.0.0/19", "--rate", "10k", "--checkpoint", filepath.Join(disk, "ck"))
 			c := s.begin(t, false)
 			s.awaitSent(t, c, 1000)
-			filler := fill(t, disk, room)
+			filler := labtest.Fill(t, disk, room)
 			r := s.end(t, c)
 			lastWords(t, r, s.checkpoint)
 			s.account(t)
@@ -164,9 +141,9 @@ func TestFullDiskCheckpoint(t *testing.T) {
 		})
 	}
 	// Where there is no room from the start nothing is sent.
-	disk := smallDisk(t, 64<<10)
+	disk := labtest.Disk(t, 64<<10)
 	s := newSaga(t, world, "240.8.0.0/19", "--checkpoint", filepath.Join(disk, "ck"))
-	filler := fill(t, disk, 0)
+	filler := labtest.Fill(t, disk, 0)
 	r := s.end(t, s.begin(t, false))
 	if r.status != 2 || !strings.Contains(r.stderr, "xsweep: checkpoint "+s.checkpoint+": ") || s.sent(t) != 0 {
 		t.Errorf("status %d, %d probes were sent, %s", r.status, s.sent(t), r.stderr)
