@@ -306,8 +306,8 @@ func (c *collector) snapshot(spare *checkpoint.Found) snapshot {
 				o.mark = &mark
 			}
 		}
-		if o.mark != nil {
-			s.marks[o.sink.Counts().Path] = o.mark
+		if mark := o.marked(); mark != nil {
+			s.marks[o.sink.Counts().Path] = mark
 		}
 	}
 	return s

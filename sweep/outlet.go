@@ -69,6 +69,21 @@ func (o *outlet) counts() sink.Counts {
 	return c
 }
 
+// marked is what a checkpoint holds of the sink; nil is nothing. All that came since
+// one that failed was whole has failed: a resumed sweep goes on from there.
+func (o *outlet) marked() *sink.Mark {
+	if _, ok := o.sink.(sink.Durable); !ok || o.err == nil {
+		return o.mark
+	}
+	m := sink.Mark{Counts: sink.Counts{Path: o.sink.Counts().Path}}
+	if o.mark != nil {
+		m = *o.mark
+	}
+	c, was := o.counts(), &m.Counts
+	was.Failed = c.Written + c.Filtered + c.BeyondLimit + c.Failed - was.Written - was.Filtered - was.BeyondLimit
+	return &m
+}
+
 // durable is the sink, if it is one that lasts and works.
 func (o *outlet) durable() (sink.Durable, bool) {
 	d, ok := o.sink.(sink.Durable)
@@ -144,6 +159,8 @@ func (c *collector) publish() error {
 
 // works says whether all sinks do.
 func (c *collector) works() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, o := range c.outlets {
 		if o.err != nil {
 			return false

@@ -179,13 +179,18 @@ func (k *saver) save(s saving) error {
 		return fmt.Errorf("checkpoint %s: %w", k.checkpoint.Path(), err)
 	}
 	r.collector.sync()
-	err = k.checkpoint.file.Save(snapshot.found, text)
-	if err != nil {
+	// An output that has failed ends the sweep. What it lacks no checkpoint may hold:
+	// a resumed sweep shall bring it again.
+	saved := r.collector.goOn || r.collector.works()
+	if saved {
+		err = k.checkpoint.file.Save(snapshot.found, text)
+	}
+	if saved = saved && err == nil; !saved {
 		r.collector.putBack(snapshot.found)
 	}
 	snapshot.found.Reset()
 	k.spare = snapshot.found
-	if err != nil {
+	if !saved {
 		return err
 	}
 	r.collector.committed()

@@ -20,6 +20,9 @@ type saga struct {
 	targets string
 	args    []string
 	dir     string
+
+	checkpoint string
+
 	tx      uint64 // of the device, before
 	counted int    // runs that a checkpoint tells of
 	kills   int
@@ -54,6 +57,7 @@ func newSaga(t *testing.T, world lab.Config, targets string, flags ...string) *s
 		s.args = append(s.args, "--live-set", s.path(liveSet))
 	}
 	s.args = append(append(s.args, flags...), targets)
+	s.checkpoint = s.flag("--checkpoint", "")
 	s.tx = s.counter(t)
 	return s
 }
@@ -76,16 +80,16 @@ func (s *saga) sent(t *testing.T) uint64 {
 func (s *saga) begin(t *testing.T, alone bool, more ...string) *child {
 	t.Helper()
 	args := s.args
-	if alone && s.exists("ck") {
-		args = []string{"sweep", "--resume", s.path("ck")}
+	if alone && isThere(s.checkpoint) {
+		args = []string{"sweep", "--resume", s.checkpoint}
 	}
 	c := beginCommand(t, command(t, append(slices.Clone(args), more...)...))
 	c.summary = s.path("run.json")
 	return c
 }
 
-func (s *saga) exists(name string) bool {
-	_, err := os.Lstat(s.path(name))
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
 	return err == nil
 }
 
@@ -154,11 +158,11 @@ func (s *saga) check(t *testing.T) account {
 	a := s.account(t)
 	truth := s.truth(t, a)
 	for _, o := range lastingOutputs {
-		if problem := compareSets(s.results(t, o.name, o.format), truth.records); problem != "" {
+		if problem := compareSets(resultsOf(t, s.path(o.name), o.format), truth.records); problem != "" {
 			t.Errorf("%s, after %d kills: %s", o.name, s.kills, problem)
 		}
 	}
-	if s.exists(liveSet) {
+	if isThere(s.path(liveSet)) {
 		if problem := compareSets(readLiveSet(t, s.path(liveSet)), truth.live); problem != "" {
 			t.Errorf("%s, after %d kills: %s", liveSet, s.kills, problem)
 		}
@@ -221,7 +225,7 @@ func (s *saga) awaitSent(t *testing.T, c *child, n uint64) {
 // awaitSaved waits for the first checkpoint.
 func (s *saga) awaitSaved(t *testing.T, c *child) {
 	t.Helper()
-	for !s.exists("ck") {
+	for !isThere(s.checkpoint) {
 		c.alive(t)
 		runtime.Gosched()
 	}

@@ -38,7 +38,7 @@ type savedState struct {
 // state reads the checkpoint; it is zero where there is none.
 func (s *saga) state(t *testing.T) savedState {
 	t.Helper()
-	text, err := os.ReadFile(s.path("ck"))
+	text, err := os.ReadFile(s.checkpoint)
 	if os.IsNotExist(err) {
 		return savedState{}
 	}
@@ -121,12 +121,12 @@ func recordKey(addr, from, kind, code string) string {
 	return strings.Join([]string{addr, from, kind, code}, " ")
 }
 
-// results reads a file of results, by the keys of what is in it.
-func (s *saga) results(t *testing.T, name, format string) []string {
+// resultsOf reads a file of results, by the keys of what is in it.
+func resultsOf(t *testing.T, path, format string) []string {
 	t.Helper()
-	rows, err := readRows(format, unpacked(t, s.path(name)))
+	rows, err := readRows(format, unpacked(t, path))
 	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatalf("%s: %v", path, err)
 	}
 	var keys []string
 	for _, r := range rows {
@@ -141,6 +141,9 @@ func unpacked(t *testing.T, path string) string {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(content) == 0 {
+		return "" // also where a frame is the least that there can be
 	}
 	var r io.Reader = bytes.NewReader(content)
 	switch {
@@ -157,6 +160,15 @@ func unpacked(t *testing.T, path string) string {
 		t.Fatalf("%s: %v", path, err)
 	}
 	return string(text)
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
 
 func readLiveSet(t *testing.T, path string) []string {

@@ -326,16 +326,18 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, flags *pflag
 	if f.config.Backpressure = f.backpressure; !f.changed("backpressure") {
 		f.config.Backpressure = !outputs.stream
 	}
+	complete := false
 	if resumes {
-		if _, complete := ck.Complete(); complete {
-			f.config.Log.Warn(fmt.Sprintf("checkpoint %s: nothing is left to do: the sweep is complete; to sweep anew, use another one or remove it", ck.Path()))
-		}
+		_, complete = ck.Complete()
 	}
 	result, runErr := sweep.Run(ctx, f.config, outputs.sinks...)
 	status.end()
 	if start := (*sweep.StartError)(nil); errors.As(runErr, &start) {
 		outputs.discard()
 		return runErr
+	}
+	if complete {
+		f.config.Log.Warn(fmt.Sprintf("checkpoint %s: nothing is left to do: the sweep is complete; to sweep anew, use another one or remove it", ck.Path()))
 	}
 	return f.conclude(env, result, runErr, summary)
 }

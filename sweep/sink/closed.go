@@ -46,4 +46,9 @@ func (f *closedFile) Committed() error { return nil }
 func (f *closedFile) Close() error     { return nil }
 
 // Publish implements [Durable].
-func (f *closedFile) Publish() error { return publish(f.config.Path, f.mark.Size, f.config.Force) }
+func (f *closedFile) Publish() error {
+	if f.mark.Counts.Failed > 0 {
+		return nil
+	}
+	return publish(f.config.Path, f.mark.Size, f.config.Force)
+}

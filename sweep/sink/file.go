@@ -146,7 +146,7 @@ func (f *File) Publish() error {
 	switch {
 	case !f.closed:
 		return errors.New("results: published before they were closed")
-	case f.err != nil:
+	case f.err != nil || f.counts.Failed > 0: // also in an earlier run
 		return nil
 	}
 	return publish(f.config.Path, f.partial.size, f.config.Force)
