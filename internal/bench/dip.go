@@ -23,10 +23,8 @@ const (
 	// sweep may take to come to its rate.
 	dipWindow = 100 * time.Millisecond
 	dipStart  = 500 * time.Millisecond
-	// dipTime is how long a sweep sends: long enough for three checkpoints, or for
-	// two.
-	dipTime       = 6500 * time.Millisecond
-	dipTimePacket = 4500 * time.Millisecond
+	// dipTime is how long a sweep sends: long enough for two checkpoints.
+	dipTime = 4500 * time.Millisecond
 )
 
 // dipRun is one transmitter, with checkpoints and without by turns.
@@ -45,7 +43,7 @@ func (r *dipRun) name() string { return fmt.Sprintf("%s, %s", r.tx, threadsText(
 
 // checkpoint measures what checkpoints do to the send rate.
 func (b *bench) checkpoint() ([]row, error) {
-	runs := []*dipRun{{tx: sweep.TxXDP, threads: b.threads(), rounds: 3, lasts: dipTime}, {tx: sweep.TxPacket, threads: 1, rounds: 2, lasts: dipTimePacket}}
+	runs := []*dipRun{{tx: sweep.TxXDP, threads: b.threads(), rounds: 3, lasts: dipTime}, {tx: sweep.TxPacket, threads: 1, rounds: 2, lasts: dipTime}}
 	err := inLab(tenthLive, func(*lab.Lab) error {
 		for _, r := range runs {
 			for range r.rounds {

@@ -74,7 +74,7 @@ func TestSamples(t *testing.T) {
 // nothing is left of the files.
 func TestMeasureRecords(t *testing.T) {
 	labtest.Kernel(t)
-	s, err := takeSamples(3 * recordBatch)
+	s, err := takeSamples(3*recordBatch + 1)
 	if err != nil {
 		t.Fatal(err)
 	}
