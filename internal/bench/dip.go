@@ -23,8 +23,8 @@ const (
 	// sweep may take to come to its rate.
 	dipWindow = 100 * time.Millisecond
 	dipStart  = 500 * time.Millisecond
-	// dipTime is how long each sweep sends: long enough for three checkpoints.
-	dipTime = 6500 * time.Millisecond
+	// dipTime is how long a sweep sends: long enough for two checkpoints.
+	dipTime = 4500 * time.Millisecond
 )
 
 // dipRun is one transmitter, with checkpoints and without by turns.
@@ -32,6 +32,7 @@ type dipRun struct {
 	tx      sweep.Tx
 	threads int
 	rounds  int
+	lasts   time.Duration // that a sweep sends
 
 	with, without       series // rates
 	least, leastWithout series // windows, as a share of the median one
@@ -42,7 +43,7 @@ func (r *dipRun) name() string { return fmt.Sprintf("%s, %s", r.tx, threadsText(
 
 // checkpoint measures what checkpoints do to the send rate.
 func (b *bench) checkpoint() ([]row, error) {
-	runs := []*dipRun{{tx: sweep.TxXDP, threads: b.threads(), rounds: 3}, {tx: sweep.TxPacket, threads: 1, rounds: 2}}
+	runs := []*dipRun{{tx: sweep.TxXDP, threads: b.threads(), rounds: 3, lasts: dipTime}, {tx: sweep.TxPacket, threads: 1, rounds: 2, lasts: dipTime}}
 	err := inLab(tenthLive, func(*lab.Lab) error {
 		for _, r := range runs {
 			for range r.rounds {
@@ -132,7 +133,7 @@ func (b *bench) watchedSweep(r *dipRun, saves bool) (w watched, err error) {
 	}
 	to := &savedSink{Durable: file}
 	c := sweep.Config{
-		Rate: pace.Max, Tx: r.tx, Threads: r.threads, Cooldown: settle, MaxRuntime: dipTime, Backpressure: true, Monitor: new(sweep.Monitor),
+		Rate: pace.Max, Tx: r.tx, Threads: r.threads, Cooldown: settle, MaxRuntime: r.lasts, Backpressure: true, Monitor: new(sweep.Monitor),
 	}
 	if saves {
 		if c.Checkpoint, err = sweep.OpenCheckpoint(filepath.Join(dir, "checkpoint")); err != nil {
