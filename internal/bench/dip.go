@@ -76,15 +76,21 @@ func (r *dipRun) rows() []row {
 	}
 }
 
-// dipRound sweeps with checkpoints and without.
+// dipRound sweeps with checkpoints and without; which of them comes first, changes
+// from round to round.
 func (b *bench) dipRound(r *dipRun) error {
-	with, err := b.watchedSweep(r, true)
-	if err != nil {
-		return err
-	}
-	without, err := b.watchedSweep(r, false)
-	if err != nil {
-		return err
+	var with, without watched
+	first := len(r.with)%2 == 0
+	for _, saves := range []bool{first, !first} {
+		w, err := b.watchedSweep(r, saves)
+		if err != nil {
+			return err
+		}
+		if saves {
+			with = w
+		} else {
+			without = w
+		}
 	}
 	least, err := leastShare(windows(with.readings), with.saved)
 	if err != nil {
