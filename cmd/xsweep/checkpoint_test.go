@@ -20,7 +20,7 @@ import (
 func TestCheckpointLock(t *testing.T) {
 	world := lab.Config{Live: 0.5, Seed: 18}
 	placeLab(t, world)
-	s := newSaga(t, world, "240.8.0.0/20", "--rate", "4k")
+	s := newSaga(t, world, "240.8.0.0/20", "--rate", "600") // it outlasts both who try, which wait for a lock a while
 	c := s.begin(t, false)
 	s.awaitSaved(t, c)
 	for _, alone := range []bool{false, true} {
