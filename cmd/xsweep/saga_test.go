@@ -35,12 +35,13 @@ type saga struct {
 // lastingOutputs are what each saga writes.
 var lastingOutputs = []struct {
 	name   string
-	format string // for readRows
+	format string
 }{
 	{"live.csv", "csv"},
 	{"live.jsonl", "jsonl"},
 	{"packed.csv.gz", "csv"},
 	{"packed.jsonl.zst", "jsonl"},
+	{"live.parquet", "parquet"},
 }
 
 const liveSet = "live.roaring"
