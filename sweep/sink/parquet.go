@@ -24,6 +24,7 @@ type parquetSink struct {
 	// included. failed and beyondLimit are those that were not taken. filtered is
 	// of earlier runs alone: who filters does not tell a sink.
 	taken, failed, beyondLimit, filtered uint64
+	resumed                              uint64 // of those taken, the ones before
 	closed                               bool
 
 	mu  sync.Mutex // guards err, which Sync sets too
@@ -88,7 +89,7 @@ func newParquetSinkAt(c Config, from *Mark, change func(*parquetShape)) (*parque
 	}
 	if from != nil {
 		p.taken, p.failed, p.beyondLimit = from.Counts.Written, from.Counts.Failed, from.Counts.BeyondLimit
-		p.filtered = from.Counts.Filtered
+		p.filtered, p.resumed = from.Counts.Filtered, from.Counts.Written
 		p.closed = from.Closed
 	}
 	return p, nil
@@ -209,7 +210,7 @@ func (p *parquetSink) Publish() error {
 
 // Discard removes what was made for an output whose sweep never began.
 func (p *parquetSink) Discard() {
-	if p.taken == 0 && !p.closed {
+	if p.taken == p.resumed && !p.closed {
 		p.closed = true
 		p.output.discard()
 	}
