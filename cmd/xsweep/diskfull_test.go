@@ -30,6 +30,9 @@ func TestFullDisk(t *testing.T) {
 	const targets, all = "240.8.0.0/19", 8192
 	for _, what := range []string{"stop", "continue"} {
 		for _, o := range lastingOutputs {
+			if o.format == "parquet" {
+				continue // it keeps whole parts, which package sink tests
+			}
 			t.Run(what+"/"+o.name, func(t *testing.T) {
 				full, good := filepath.Join(labtest.Disk(t, 100<<10), o.name), filepath.Join(t.TempDir(), "all.txt")
 				c := begin(t, "--rate", "40k", "--cooldown", "200ms", "--on-sink-error", what, "-o", full, "-o", good, targets)
@@ -102,7 +105,7 @@ func TestFullDiskResumed(t *testing.T) {
 			}
 			r = s.end(t, s.begin(t, true))
 			a := s.check(t)
-			failed, records := a.count("records.sinks.4.failed"), s.truth(t, a).records
+			failed, records := a.count("records.sinks.5.failed"), s.truth(t, a).records
 			if what == "stop" {
 				if problem := compareSets(resultsOf(t, full, "csv"), records); problem != "" || failed != 0 || r.status != 0 {
 					t.Errorf("%d records failed, status %d; %s", failed, r.status, problem)

@@ -64,32 +64,32 @@ func TestHundredKills(t *testing.T) {
 	}
 }
 
-// At most the targets of an interval and a cooldown are probed twice, where the
-// machine lets the sweep note in time where it stands.
+// At most the targets of an interval and a cooldown are probed twice, and not what
+// came long before.
 func TestProbedAgain(t *testing.T) {
 	world := lab.Config{Live: 0.3, Seed: 12}
 	placeLab(t, world)
 	random := testrand.New(t)
-	const rate, tries = 10_000, 5
+	const rate, tries = 10_000, 3
 	const interval, cooldown = 100 * time.Millisecond, 300 * time.Millisecond
 	// A record may be 200 ms on its way to a sink, and how far the sweep has come
-	// is noted every 25 ms.
-	const slack = 200*time.Millisecond + 25*time.Millisecond
+	// is noted every 25 ms. On a machine that is busy with others all comes late.
+	const slack, busy = 200*time.Millisecond + 25*time.Millisecond, 2
 	try := func(tx string) bool {
-		s := newSaga(t, world, "240.7.0.0/18", "--tx", tx, "--rate", strconv.Itoa(rate),
+		s := newSaga(t, world, "240.7.0.0/16", "--tx", tx, "--rate", strconv.Itoa(rate),
 			"--cooldown", cooldown.String(), "--checkpoint-every", interval.String())
-		// Before that the sweep's begin is what bounds it.
-		if !s.runUntil(t, false, 900*time.Millisecond+time.Duration(random.Int64N(int64(700*time.Millisecond)))) {
+		if !s.runUntil(t, false, 3*time.Second+time.Duration(random.Int64N(int64(time.Second)))) {
 			t.Fatal("it has ended before it was killed")
 		}
 		// A save takes its time too.
-		late := max(s.killed.Sub(s.state(t).Saved), interval)
-		s.finish(t)
+		saved := s.state(t)
+		late := max(s.killed.Sub(saved.Saved), interval)
+		s.finish(t, "--rate", "100k")
 		a := s.check(t)
 		unaccounted := s.sent(t) - a.count("probes.accepted")
-		again, most := a.count("probes.again")+unaccounted, rate*(late+cooldown+slack).Seconds()+64
-		t.Logf("%s: %d of 16384 targets were probed again, want %.0f at most; killed %v after the last save; %d have no account, %d at most",
-			tx, again, most, late, unaccounted, a.count("probes.unaccounted_at_most"))
+		again, most := a.count("probes.again")+unaccounted, busy*rate*(late+cooldown+slack).Seconds()+64
+		t.Logf("%s: of %d targets %d were probed again, want %.0f at most; killed %v after the last save; %d have no account, %d at most",
+			tx, saved.Account.Accepted, again, most, late, unaccounted, a.count("probes.unaccounted_at_most"))
 		return float64(again) <= most
 	}
 	for _, tx := range []string{"packet", "xdp"} {

@@ -35,12 +35,13 @@ type saga struct {
 // lastingOutputs are what each saga writes.
 var lastingOutputs = []struct {
 	name   string
-	format string // for readRows
+	format string
 }{
 	{"live.csv", "csv"},
 	{"live.jsonl", "jsonl"},
 	{"packed.csv.gz", "csv"},
 	{"packed.jsonl.zst", "jsonl"},
+	{"live.parquet", "parquet"},
 }
 
 const liveSet = "live.roaring"
@@ -140,12 +141,12 @@ func (s *saga) runUntil(t *testing.T, alone bool, after time.Duration) (killed b
 }
 
 // finish lets a run come to the sweep's end.
-func (s *saga) finish(t *testing.T) {
+func (s *saga) finish(t *testing.T, more ...string) {
 	t.Helper()
 	if s.complete {
 		return
 	}
-	if r := s.end(t, s.begin(t, s.kills%2 == 0)); r.status != 0 {
+	if r := s.end(t, s.begin(t, s.kills%2 == 0, more...)); r.status != 0 {
 		t.Fatalf("status %d, %s", r.status, r.stderr)
 	}
 	s.complete = true

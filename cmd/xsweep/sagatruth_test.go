@@ -16,6 +16,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
 
 	"xsweep/internal/lab"
 	"xsweep/sweep/probe"
@@ -124,7 +125,13 @@ func recordKey(addr, from, kind, code string) string {
 // resultsOf reads a file of results, by the keys of what is in it.
 func resultsOf(t *testing.T, path, format string) []string {
 	t.Helper()
-	rows, err := readRows(format, unpacked(t, path))
+	var rows []row
+	var err error
+	if format == "parquet" {
+		rows, err = readParquet(path)
+	} else {
+		rows, err = readRows(format, unpacked(t, path))
+	}
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
@@ -133,6 +140,21 @@ func resultsOf(t *testing.T, path, format string) []string {
 		keys = append(keys, recordKey(r["addr"], r["from"], r["kind"], r["code"]))
 	}
 	return keys
+}
+
+// readParquet reads the columns that tell results apart.
+func readParquet(path string) ([]row, error) {
+	table, err := parquet.ReadFile[struct {
+		Addr string `parquet:"addr"`
+		From string `parquet:"from"`
+		Kind string `parquet:"kind"`
+		Code uint8  `parquet:"code"`
+	}](path)
+	var rows []row
+	for _, r := range table {
+		rows = append(rows, row{"addr": r.Addr, "from": r.From, "kind": r.Kind, "code": fmt.Sprint(r.Code)})
+	}
+	return rows, err
 }
 
 // unpacked is the text of a file, packed or not.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // partPath is the name of a numbered part of an output: live-00001.parquet of
@@ -32,6 +34,35 @@ func (f *partFiles) has(number int) bool {
 		}
 	}
 	return false
+}
+
+// unused says whether they are those of a sweep which was killed before its first
+// checkpoint: nothing is in them, and nobody writes to them.
+func (f *partFiles) unused() bool {
+	for _, name := range f.partial {
+		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+			return false
+		}
+		file, err := os.Open(name)
+		if err != nil {
+			return false
+		}
+		err = claim(file)
+		file.Close()
+		if err != nil {
+			return false
+		}
+	}
+	return len(f.numbers) == 0
+}
+
+// claim keeps other sweeps from a file for as long as it is open. Where a file
+// system knows no locks nobody is kept out.
+func claim(file *os.File) error {
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%s is being written by another sweep: wait for its end, or write to another file", file.Name())
+	}
+	return nil
 }
 
 // findParts looks for the files of an output.

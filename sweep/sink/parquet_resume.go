@@ -38,7 +38,7 @@ func openParquetParts(c Config, shape *parquetShape, from *Mark) (*parquetParts,
 		if err := checkFree(c); err != nil {
 			return nil, err
 		}
-		if len(files.numbers)+len(files.partial) > 0 && !c.Force {
+		if len(files.numbers)+len(files.partial) > 0 && !c.Force && !files.unused() {
 			return nil, fmt.Errorf("parts of %s are left from a sweep that did not end (%s): resume it from its checkpoint, move them away, or replace them with --force",
 				c.Path, files.example(c.Path))
 		}

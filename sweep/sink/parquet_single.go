@@ -39,6 +39,10 @@ func createParquet(name string, shape *parquetShape, force bool) (*parquetFile, 
 	if err != nil {
 		return nil, err
 	}
+	if err := claim(file); err != nil {
+		file.Close()
+		return nil, err
+	}
 	var w io.Writer = file
 	if shape.through != nil {
 		w = shape.through(file)

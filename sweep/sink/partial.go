@@ -81,9 +81,8 @@ func (p *partialFile) name() string { return p.path + partialEnding }
 
 // claim locks the file and cuts off what stands behind the mark.
 func (p *partialFile) claim(from *Mark) error {
-	// Where a file system knows no locks nobody is kept out.
-	if err := unix.Flock(int(p.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%s is being written by another sweep: wait for its end, or write to another file", p.name())
+	if err := claim(p.file); err != nil {
+		return err
 	}
 	info, err := p.file.Stat()
 	if err != nil {
