@@ -75,6 +75,20 @@ type Config struct {
 	// answers every probe twice; each from 0 to 1. Only Simnet takes them.
 	Live, Loss, Duplicate float64
 
+	// PerProbe draws loss and duplicates of echo requests by the index and
+	// attempt in their payload, where they have 16 bytes of ICMP data or more. Otherwise
+	// loss goes by a probe's number among those for its address, and duplicates
+	// by host. Only Simnet takes it.
+	PerProbe bool
+
+	// Capacity is how many echo requests all hosts together answer, Limiter how
+	// many each address does; what comes beyond is dropped. Only Simnet takes
+	// them, and Outage.
+	Capacity, Limiter Bucket
+
+	// Outage is when nothing comes through.
+	Outage Outage
+
 	// Behaviours are how live hosts answer. Only Simnet takes them.
 	Behaviours Weights
 
@@ -122,6 +136,23 @@ func (c Config) Validate() error {
 		}
 		if p.value != 0 && c.Responder != Simnet {
 			return fmt.Errorf("%s %v: the %s responder has no such setting: use the simnet responder", p.name, p.value, c.Responder)
+		}
+	}
+	for _, s := range []struct {
+		name string
+		set  bool
+		err  error
+	}{
+		{"capacity", c.Capacity != Bucket{}, c.Capacity.validate()},
+		{"limiter", c.Limiter != Bucket{}, c.Limiter.validate()},
+		{"outage", c.Outage != Outage{}, c.Outage.validate()},
+		{"per-probe", c.PerProbe, nil},
+	} {
+		if s.err != nil {
+			return fmt.Errorf("%s %w", s.name, s.err)
+		}
+		if s.set && c.Responder != Simnet {
+			return fmt.Errorf("%s: the %s responder has no such setting: use the simnet responder", s.name, c.Responder)
 		}
 	}
 	if c.Behaviours != (Weights{}) && c.Responder != Simnet {

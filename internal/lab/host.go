@@ -18,9 +18,13 @@ const (
 	drawDetail    drawNumber = 4
 	drawClock     drawNumber = 5
 	drawMask      drawNumber = 6
-	drawLoss      drawNumber = 16      // plus the number of probes that came before
-	drawRouter    drawNumber = 1 << 31 // plus the hop
-	drawObjects   drawNumber = 3 << 30 // plus the hop
+
+	drawIndexLoss      drawNumber = 7 // mixed with an index; so the next
+	drawIndexDuplicate drawNumber = 8
+
+	drawLoss    drawNumber = 16      // plus the number of probes that came before
+	drawRouter  drawNumber = 1 << 31 // plus the hop
+	drawObjects drawNumber = 3 << 30 // plus the hop
 )
 
 // mix is the finalizer of SplitMix64.

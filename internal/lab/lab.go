@@ -89,7 +89,11 @@ func (l *Lab) respond() error {
 	if l.config.Responder == Kernel {
 		return l.responder.answerAll()
 	}
-	spec, err := simnetSpec(l.config)
+	began, err := monotonic()
+	if err != nil {
+		return err
+	}
+	spec, err := simnetSpec(l.config, began)
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func stats(t testing.TB, l *Lab) Stats {
 func checkSums(t testing.TB, s Stats) {
 	t.Helper()
 	if s.Seen != s.Passed+s.Malformed+s.Requests() ||
-		s.Requests() != s.Sunk+s.Silent+s.Unanswered+s.Lost+s.Failed+s.HostsAnswered+s.Errors()+s.Broken ||
+		s.Requests() != s.Sunk+s.Silent+s.Unanswered+s.Outage+s.Lost+s.OverCapacity+s.OverLimit+s.Failed+s.HostsAnswered+s.Errors()+s.Broken ||
 		s.Answered != s.HostsAnswered+s.Errors()+s.Broken+s.Duplicated {
 		t.Errorf("counters do not add up: %+v", s)
 	}
