@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +90,8 @@ type labFlags struct {
 	perProbe              bool
 	capacity, limiter     string
 	outage, stats         string
+	icmpLimit             string
+	icmpRateLimit         time.Duration
 	truth                 truthFlags
 }
 
@@ -149,6 +152,8 @@ func newLabCommand(env *environment) *cobra.Command {
 	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet that the links take, in `bytes`")
 	flags.IntVar(&f.hops, "hops", 0, "`number` of routers between lab0 and the responder (kernel)")
 	flags.StringVar(&f.stats, "stats", "", "write what the responder counted to `FILE`, as JSON, at the end")
+	flags.StringVar(&f.icmpLimit, "icmp-limit", "", "echo replies a second that Linux sends, as `RATE[:BURST]` (kernel)")
+	flags.DurationVar(&f.icmpRateLimit, "icmp-ratelimit", 0, "time between echo replies of Linux to one address (kernel)")
 	t := &f.truth
 	t.sweep = lab.DefaultSweep()
 	flags.StringVar(&t.targets, "truth", "", "print what of this `TARGET` will answer, and run nothing")
@@ -189,6 +194,12 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 			}
 		}
 	}
+	if f.icmpLimit != "" {
+		if config.ICMPLimit, err = lab.ParseBucket(f.icmpLimit); err != nil {
+			return lab.Config{}, fmt.Errorf("--icmp-limit %w", err)
+		}
+	}
+	config.ICMPRateLimit = f.icmpRateLimit
 	if f.mtu == 0 { // which would stand for the default
 		return lab.Config{}, errors.New("--mtu 0: must be at least 1280")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"time"
 
 	"xsweep/sweep/target"
 )
@@ -109,6 +110,12 @@ type Config struct {
 	// with which target. At most 8, and only with Kernel.
 	Hops int
 
+	// ICMPLimit is how many echo replies Linux sends, all in all, and ICMPRateLimit
+	// how long it waits between two to the same address, once it has sent six at
+	// once; see kernellimit.go. Zero is no limit. Only Kernel takes them.
+	ICMPLimit     Bucket
+	ICMPRateLimit time.Duration
+
 	// MeterRate turns the meter on: requests are held against this
 	// rate, in frames a second, as they arrive. 0 is no meter. Not for Kernel.
 	MeterRate uint64
@@ -157,6 +164,9 @@ func (c Config) Validate() error {
 	}
 	if c.Behaviours != (Weights{}) && c.Responder != Simnet {
 		return fmt.Errorf("behaviour: the %s responder has no such setting: use the simnet responder", c.Responder)
+	}
+	if err := c.validateKernelLimits(); err != nil {
+		return err
 	}
 	if c.Queues < 0 || c.Queues > maxQueues {
 		return fmt.Errorf("queues %d: must be from 1 to %d, or 0 for one a CPU", c.Queues, maxQueues)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestValidate(t *testing.T) {
@@ -38,6 +39,14 @@ func TestValidate(t *testing.T) {
 		{"wide simnet", Config{MTU: maxSimnetMTU}, ""},
 		{"too wide for XDP", Config{Responder: Sink, MTU: maxSimnetMTU + 1}, "mtu 3501: must be from 1280 to 3500 with the sink responder"},
 		{"too wide for kernel", Config{Responder: Kernel, MTU: maxKernelMTU + 1}, "mtu 9001: must be from 1280 to 9000 with the kernel responder"},
+		{"limits", Config{Live: 1, Capacity: Bucket{1, 1}, Limiter: Bucket{1e9, 1e6}, Outage: Outage{2, 1}, PerProbe: true}, ""},
+		{"no rate", Config{Capacity: Bucket{0, 1}}, "capacity 0:1"},
+		{"no burst", Config{Limiter: Bucket{1, 0}}, "limiter 1:0"},
+		{"always out and more", Config{Outage: Outage{1, 2}}, "outage 1ns:2ns"},
+		{"sink with capacity", Config{Responder: Sink, Capacity: Bucket{1, 1}}, "capacity: the sink responder has no such setting"},
+		{"kernel with limits", Config{Responder: Kernel, ICMPLimit: Bucket{1, 1}, ICMPRateLimit: time.Millisecond}, ""},
+		{"simnet with a limit of Linux", Config{ICMPLimit: Bucket{1, 1}}, "icmp-limit: the simnet responder has no such setting"},
+		{"negative icmp-ratelimit", Config{Responder: Kernel, ICMPRateLimit: -time.Second}, "icmp-ratelimit -1s"},
 		{"kernel with meter", Config{Responder: Kernel, MeterRate: 1}, "kernel responder has no meter"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -87,7 +87,10 @@ func (l *Lab) direct() error {
 
 func (l *Lab) respond() error {
 	if l.config.Responder == Kernel {
-		return l.responder.answerAll()
+		if err := l.responder.answerAll(); err != nil {
+			return err
+		}
+		return l.responder.limitEcho(l.config)
 	}
 	began, err := monotonic()
 	if err != nil {

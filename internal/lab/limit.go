@@ -130,11 +130,6 @@ func (o Outage) Out(since time.Duration) bool {
 	return o.Every > 0 && since%o.Every >= o.Every-o.For
 }
 
-// limits says that what becomes of a probe depends on when it comes.
-func (c Config) limits() bool {
-	return c.Capacity != Bucket{} || c.Limiter != Bucket{} || c.Outage != Outage{}
-}
-
 // Timeless says what keeps the truth of a sweep from being known beforehand, by
 // the name of a flag: nothing if it is empty.
 func (c Config) Timeless() string {
@@ -147,6 +142,10 @@ func (c Config) Timeless() string {
 		return "outage"
 	case c.PerProbe:
 		return "per-probe"
+	case c.ICMPLimit != Bucket{}:
+		return "icmp-limit"
+	case c.ICMPRateLimit != 0:
+		return "icmp-ratelimit"
 	}
 	return ""
 }
