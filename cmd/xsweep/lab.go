@@ -38,6 +38,8 @@ Responders:
   simnet   plays a host for any IPv4 address that has a live one, and routers
             before it. Which hosts live, how they behave, their TTLs and their
             losses follow from --seed.
+  delay    the same, but answers wait before they leave, for as long as --delay
+            says, in a --queue, or until the next has left (--reorder).
   kernel   Linux answers for all of 198.18.0.0/15. With --hops N it does so
            behind N Linux routers, 198.19.255.1 to 198.19.255.N. The last one has
            other routes for some prefixes:
@@ -78,6 +80,7 @@ const labExamples = `  xsweep lab -- xsweep sweep 198.18.0.0/16
   xsweep lab --live 0.1 --seed 7 --truth 240.0.0.0/12
   xsweep lab --behaviour all --truth 198.18.0.0/16 --replies all --format csv
   xsweep lab --capacity 50k --stats lab.json -- xsweep sweep --rate 10k 198.18.0.0/20
+  xsweep lab --responder delay --delay 1ms..3ms -- ping -c 5 198.18.77.77
   xsweep lab -- bash                       # a shell inside`
 
 // labFlags are the flags of the lab command as they are typed.
@@ -90,6 +93,8 @@ type labFlags struct {
 	perProbe              bool
 	capacity, limiter     string
 	outage, stats         string
+	delay, queue          string
+	reorder               float64
 	icmpLimit             string
 	icmpRateLimit         time.Duration
 	truth                 truthFlags
@@ -138,7 +143,7 @@ func newLabCommand(env *environment) *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.SetInterspersed(false) // what stands behind the command is the command's
-	flags.StringVar(&f.responder, "responder", "simnet", "who answers: simnet or kernel")
+	flags.StringVar(&f.responder, "responder", "simnet", "who answers: simnet, delay or kernel")
 	flags.Float64Var(&f.live, "live", 1, "fraction of the addresses that have a live host (simnet)")
 	flags.Float64Var(&f.loss, "loss", 0, "fraction of the probes to live hosts that get lost (simnet)")
 	flags.Float64Var(&f.duplicate, "duplicate", 0, "fraction of the hosts that answer each probe twice (simnet)")
@@ -152,6 +157,9 @@ func newLabCommand(env *environment) *cobra.Command {
 	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet that the links take, in `bytes`")
 	flags.IntVar(&f.hops, "hops", 0, "`number` of routers between lab0 and the responder (kernel)")
 	flags.StringVar(&f.stats, "stats", "", "write what the responder counted to `FILE`, as JSON, at the end")
+	flags.StringVar(&f.delay, "delay", "", "delay answers: 2ms, 1ms..3ms, normal:2ms,100us, exp:2ms or quantiles (`DIST`; delay)")
+	flags.StringVar(&f.queue, "queue", "", "a server of answers with room for some, as `RATE:LENGTH` (delay)")
+	flags.Float64Var(&f.reorder, "reorder", 0, "fraction of the answers that leave behind the next one (delay)")
 	flags.StringVar(&f.icmpLimit, "icmp-limit", "", "echo replies a second that Linux sends, as `RATE[:BURST]` (kernel)")
 	flags.DurationVar(&f.icmpRateLimit, "icmp-ratelimit", 0, "time between echo replies of Linux to one address (kernel)")
 	t := &f.truth
@@ -176,10 +184,10 @@ func newLabCommand(env *environment) *cobra.Command {
 func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 	responder, err := lab.ParseResponder(f.responder)
 	if err != nil || responder == lab.Sink {
-		return lab.Config{}, fmt.Errorf("--responder %q: must be simnet or kernel", f.responder)
+		return lab.Config{}, fmt.Errorf("--responder %q: must be simnet, delay or kernel", f.responder)
 	}
 	config := lab.Config{Responder: responder, Seed: f.seed, Queues: f.queues, MTU: f.mtu, Hops: f.hops}
-	if responder == lab.Simnet {
+	if responder != lab.Kernel {
 		config.Live, config.Loss, config.Duplicate = f.live, f.loss, f.duplicate
 		if config.Behaviours, err = lab.ParseWeights(f.behaviour); err != nil {
 			return lab.Config{}, fmt.Errorf("--%w", err)
@@ -188,11 +196,14 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 			return lab.Config{}, err
 		}
 	} else {
-		for _, flag := range []string{"live", "loss", "duplicate", "behaviour", "per-probe", "capacity", "limiter", "outage"} {
+		for _, flag := range []string{"live", "loss", "duplicate", "behaviour", "per-probe", "capacity", "limiter", "outage", "delay", "queue", "reorder"} {
 			if changed(flag) {
 				return lab.Config{}, fmt.Errorf("--%s: the kernel answers for every address, always and once: use --responder simnet", flag)
 			}
 		}
+	}
+	if err := f.delays(&config, changed); err != nil {
+		return lab.Config{}, err
 	}
 	if f.icmpLimit != "" {
 		if config.ICMPLimit, err = lab.ParseBucket(f.icmpLimit); err != nil {
@@ -243,6 +254,22 @@ func (f labFlags) limits(config *lab.Config) (err error) {
 			return fmt.Errorf("--outage %w", err)
 		}
 	}
+	return nil
+}
+
+// delays reads what the delay responder does with answers.
+func (f labFlags) delays(config *lab.Config, changed func(flag string) bool) (err error) {
+	if changed("delay") {
+		if config.Delay, err = lab.ParseDistribution(f.delay); err != nil {
+			return fmt.Errorf("--delay %w", err)
+		}
+	}
+	if changed("queue") {
+		if config.Queue, err = lab.ParseQueue(f.queue); err != nil {
+			return fmt.Errorf("--queue %w", err)
+		}
+	}
+	config.Reorder = f.reorder
 	return nil
 }
 

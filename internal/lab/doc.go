@@ -17,6 +17,8 @@
 //     a host's behaviour is which kind of host it is. docs/lab.md tells more.
 //   - A limit is how much hosts answer (a [Bucket]) or when (an [Outage]); limit.go
 //     and bpf/include/simnet_limit.h.
+//   - The delay responder is simnet whose answers a thread of the lab sends when
+//     they are due (delay.go), by a [Distribution], a [Queue] or swaps.
 //   - The truth of a set of addresses is those of it that a sweep must find, and
 //     the records that it must write.
 //

@@ -91,6 +91,36 @@ func (b Bucket) tolerance() uint64 {
 	return (b.Burst - 1) * b.interval()
 }
 
+// Queue is a server with room before it: each answer takes 1/Rate seconds, one
+// after the other, and at most Length are there at a time, the one being served
+// included. The zero Queue takes no time.
+type Queue struct {
+	Rate   uint64 // answers a second
+	Length uint64
+}
+
+// ParseQueue reads RATE:LENGTH, such as 50k:100. Errors are one line.
+func ParseQueue(text string) (Queue, error) {
+	b, err := ParseBucket(text)
+	if err == nil && !strings.Contains(text, ":") {
+		err = fmt.Errorf("%q: must be RATE:LENGTH", text)
+	}
+	if err != nil {
+		return Queue{}, fmt.Errorf("%w (a queue is RATE:LENGTH, answers a second and how many it holds, as in 50k:100)", err)
+	}
+	return Queue{b.Rate, b.Burst}, nil
+}
+
+func (q Queue) validate() error {
+	if q == (Queue{}) {
+		return nil
+	}
+	if q.Rate < 1 || q.Rate > maxBucketRate || q.Length < 1 || q.Length > maxBucketBurst {
+		return fmt.Errorf("%d:%d: must be from 1 to 1G answers a second, with room for 1 to 1M", q.Rate, q.Length)
+	}
+	return nil
+}
+
 // Outage is a time that comes again and again, in which nothing comes through:
 // the last For of each Every, since the lab began. The zero Outage is none.
 type Outage struct {

@@ -64,4 +64,8 @@ func checkSums(t testing.TB, s Stats) {
 		s.Answered != s.HostsAnswered+s.Errors()+s.Broken+s.Duplicated {
 		t.Errorf("counters do not add up: %+v", s)
 	}
+	if d := s.Delay; d != nil && (d.Taken != d.NoRoom+d.QueueFull+d.Departed+d.Pending || d.Departed+d.Twice != d.Sent+d.Refused ||
+		d.Injected.Count != d.Departed || d.Actual.Count != d.Departed || d.Lateness.Count != d.Departed) {
+		t.Errorf("counters of delays do not add up: %+v", d)
+	}
 }

@@ -33,7 +33,10 @@ func simnetSpec(c Config, epoch time.Duration) (*ebpf.CollectionSpec, error) {
 	if c.Limiter == (Bucket{}) {
 		spec.Maps[bpf.SimnetMapLimiter].MaxEntries = 1
 	}
-	var sink, behaviours, perProbe uint8
+	var sink, behaviours, perProbe, hold uint8
+	if c.Responder == Delay {
+		hold = 1
+	}
 	if c.PerProbe {
 		perProbe = 1
 	}
@@ -52,6 +55,7 @@ func simnetSpec(c Config, epoch time.Duration) (*ebpf.CollectionSpec, error) {
 		bpf.SimnetVarBehaviourThresholds: c.Behaviours.thresholds(),
 		bpf.SimnetVarMeterRate:           c.MeterRate,
 		bpf.SimnetVarSink:                sink,
+		bpf.SimnetVarHold:                hold,
 		bpf.SimnetVarPerProbe:            perProbe,
 		bpf.SimnetVarEpoch:               uint64(epoch),
 		bpf.SimnetVarCapacityInterval:    c.Capacity.interval(),
@@ -146,7 +150,7 @@ type Stats struct {
 	TimeExceeded      uint64 `json:"time_exceeded"`
 	ParameterProblem  uint64 `json:"parameter_problem"`
 	Broken            uint64 `json:"broken"`     // requests that led to something with a flaw
-	Answered          uint64 `json:"answered"`   // frames sent
+	Answered          uint64 `json:"answered"`   // frames sent, or taken to be delayed
 	Duplicated        uint64 `json:"duplicated"` // of these, second copies
 	StateFull         uint64 `json:"state_full"` // requests judged as the first of their address, since their count found no room
 
@@ -156,6 +160,9 @@ type Stats struct {
 	// time, loses some. The devices count them.
 	RequestsRefused uint64 `json:"requests_refused"`
 	RepliesRefused  uint64 `json:"replies_refused"`
+
+	// Delay is what the delay responder did with the answers; else nil.
+	Delay *DelayStats `json:"delay,omitempty"`
 }
 
 // Requests is the number of all requests.
