@@ -575,8 +575,15 @@ static __always_inline int out(__u64 now)
 	return now % outage_period >= outage_period - outage_length;
 }
 
-/* Whether the network and the host have room for one more echo request. */
-static __always_inline int has_room(__u32 address, __u64 now, struct simnet_stats *s)
+enum room {
+	ROOM,
+	ROOM_OVER_CAPACITY,
+	ROOM_OVER_LIMIT,
+};
+
+/* Whether the network and the host have room for one more echo request, now in
+ * ns since the epoch. Not static, so that the verifier looks at it only once. */
+__noinline int find_room(__u32 address, __u64 now)
 {
 	__u32 zero = 0, k = address & (LIMITER_BUCKETS - 1);
 	__u64 *bucket;
@@ -584,19 +591,15 @@ static __always_inline int has_room(__u32 address, __u64 now, struct simnet_stat
 	now <<= LIMIT_SHIFT;
 	if (capacity_interval) {
 		bucket = bpf_map_lookup_elem(&capacity, &zero);
-		if (!bucket || !admit(bucket, now, capacity_interval, capacity_tolerance)) {
-			s->over_capacity++;
-			return 0;
-		}
+		if (!bucket || !admit(bucket, now, capacity_interval, capacity_tolerance))
+			return ROOM_OVER_CAPACITY;
 	}
 	if (limiter_interval) {
 		bucket = bpf_map_lookup_elem(&limiter, &k);
-		if (!bucket || !admit(bucket, now, limiter_interval, limiter_tolerance)) {
-			s->over_limit++;
-			return 0;
-		}
+		if (!bucket || !admit(bucket, now, limiter_interval, limiter_tolerance))
+			return ROOM_OVER_LIMIT;
 	}
-	return 1;
+	return ROOM;
 }
 
 /* Reads index and attempt of a probe (docs/wire-format.md). They are taken as
@@ -715,8 +718,18 @@ int xsweep_simnet(struct xdp_md *ctx)
 		}
 	}
 
-	if (type == ICMP_ECHO_REQUEST && (capacity_interval || limiter_interval) && !has_room(address, now, s))
-		return XDP_DROP;
+	if (type == ICMP_ECHO_REQUEST && (capacity_interval || limiter_interval)) {
+		switch (find_room(address, now)) {
+		case ROOM:
+			break;
+		case ROOM_OVER_CAPACITY:
+			s->over_capacity++;
+			return XDP_DROP;
+		default:
+			s->over_limit++;
+			return XDP_DROP;
+		}
+	}
 
 	ttl = initial_ttl(path) - hops;
 	if (type == ICMP_ECHO_REQUEST) {

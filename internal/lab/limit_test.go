@@ -275,3 +275,25 @@ func TestPerProbeWithoutIndex(t *testing.T) {
 		t.Errorf("%+v: host %+v, counters %+v", c, c.Host(a), st)
 	}
 }
+
+// With every setting at once the program still is one that the verifier takes,
+// far from its limit of a million instructions.
+func TestSimnetWithAll(t *testing.T) {
+	everything := Weights{}
+	for b := range everything {
+		everything[b] = 1
+	}
+	s := load(t, Config{
+		Responder: Delay, Live: 0.9, Loss: 0.1, Duplicate: 0.1, PerProbe: true, Behaviours: everything, MeterRate: 1000,
+		Capacity: Bucket{1000, 64}, Limiter: Bucket{100, 10}, Outage: Outage{time.Second, time.Millisecond},
+	})
+	info, err := s.objects.XsweepSimnet.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := info.VerifiedInstructions(); ok && n > 200_000 {
+		t.Errorf("the verifier looked at %d instructions", n)
+	} else {
+		t.Logf("the verifier looked at %d instructions", n)
+	}
+}
