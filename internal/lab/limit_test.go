@@ -219,7 +219,7 @@ func TestPerProbe(t *testing.T) {
 	const data = 42
 	var want Stats
 	for range 4000 {
-		a, index := target.Addr(0xf0000000+r.Uint32N(2)), r.Uint64N(1000)<<8|1
+		a, index := target.Addr(0xf0000000+r.Uint32N(2)), r.Uint64N(1000)<<28|1
 		q := echoProbe
 		q.length = ipLen + icmpLen + 16 + r.IntN(20)
 		frame := request(a, q, 42, 0)
