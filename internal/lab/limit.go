@@ -172,6 +172,8 @@ func (c Config) Timeless() string {
 		return "outage"
 	case c.PerProbe:
 		return "per-probe"
+	case c.Queue != Queue{}:
+		return "queue"
 	case c.ICMPLimit != Bucket{}:
 		return "icmp-limit"
 	case c.ICMPRateLimit != 0:
