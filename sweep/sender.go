@@ -33,8 +33,9 @@ type sender struct {
 	ledger  *ledger
 	skipped atomic.Uint64 // probes
 
-	taken     uint64 // probes that the transmitter took
-	firstPass uint64 // as many of them in the first pass
+	taken   uint64  // probes that the transmitter took
+	recent  []given // parts of which some may not be handed over, oldest first
+	pruneAt int     // how many of these there are when they are looked through again
 
 	progress progress
 
@@ -111,6 +112,7 @@ func (s *sender) send() error {
 		if err := s.pass(p); err != nil {
 			return err
 		}
+		s.remember(p)
 		if p.pass < last {
 			s.given = append(s.given, given{p, s.taken})
 			s.settle()
@@ -240,9 +242,6 @@ func (s *sender) flush(pass uint32, next uint64) error {
 		taken, err = s.tx.Send(s.probes)
 	}
 	s.taken += uint64(taken)
-	if pass == 0 {
-		s.firstPass += uint64(taken)
-	}
 	p := &s.progress
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -264,13 +263,55 @@ func (s *sender) flush(pass uint32, next uint64) error {
 	return err
 }
 
+// remember keeps a part until all its probes are handed over.
+func (s *sender) remember(p part) {
+	s.recent = append(s.recent, given{p, s.taken})
+	if len(s.recent) < s.pruneAt {
+		return
+	}
+	handed, done := s.tx.Handed(), 0
+	for done < len(s.recent) && s.recent[done].taken <= handed {
+		done++
+	}
+	s.recent = slices.Delete(s.recent, 0, done)
+	s.pruneAt = 2*len(s.recent) + 64
+}
+
 // untaken takes back the last probes that the transmitter took: it did not hand
-// them over.
+// them over, and their places are not done.
 func (s *sender) untaken(left uint64) {
-	p := &s.progress
+	if left == 0 {
+		return
+	}
+	p, l := &s.progress, s.ledger
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if later := s.taken - s.firstPass; left > later {
-		p.swept -= min(left-later, p.swept)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done = l.done.add(p.under)
+	left = s.takeBack(p.under, left)
+	p.under = span{}
+	for i := len(s.recent) - 1; i >= 0; i-- {
+		part := s.recent[i].part
+		base := uint64(part.pass) * s.plan.Len()
+		left = s.takeBack(span{base + part.first, base + part.next}, left)
 	}
+}
+
+// takeBack takes back the last probes of what this thread did in a row, and says
+// how many it has not found there. The locks of progress and ledger are held.
+func (s *sender) takeBack(of span, left uint64) uint64 {
+	targets := s.plan.Len()
+	for place := of.Next; place > of.First && left > 0; {
+		place--
+		if addr, _ := s.plan.At(place % targets); s.skips.Reason(addr) != route.Send {
+			continue
+		}
+		left--
+		s.ledger.done = s.ledger.done.remove(place)
+		if place < targets && !s.progress.previous.contains(place) {
+			s.progress.swept--
+		}
+	}
+	return left
 }

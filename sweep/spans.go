@@ -34,6 +34,23 @@ func (s spans) add(a span) spans {
 	return slices.Replace(s, from, to, a)
 }
 
+// remove takes one place out of what there is.
+func (s spans) remove(place uint64) spans {
+	for i, a := range s {
+		if place < a.First || place >= a.Next {
+			continue
+		}
+		var rest spans
+		for _, part := range []span{{a.First, place}, {place + 1, a.Next}} {
+			if part.First < part.Next {
+				rest = append(rest, part)
+			}
+		}
+		return slices.Replace(s, i, i+1, rest...)
+	}
+	return s
+}
+
 // contains says whether a place is in one of them.
 func (s spans) contains(place uint64) bool {
 	_, found := slices.BinarySearchFunc(s, place, func(b span, place uint64) int {

@@ -48,3 +48,14 @@ func TestSpans(t *testing.T) {
 		}
 	}
 }
+
+// A place that is taken out is no longer there, and all others are.
+func TestSpansRemove(t *testing.T) {
+	for place, want := range map[uint64]spans{
+		0: {{2, 5}, {7, 8}}, 2: {{3, 5}, {7, 8}}, 3: {{2, 3}, {4, 5}, {7, 8}}, 4: {{2, 4}, {7, 8}}, 5: {{2, 5}, {7, 8}}, 7: {{2, 5}}, 8: {{2, 5}, {7, 8}},
+	} {
+		if got := (spans{{2, 5}, {7, 8}}).remove(place); !slices.Equal(got, want) {
+			t.Errorf("without %d: %v, want %v", place, got, want)
+		}
+	}
+}

@@ -21,9 +21,10 @@ type parquetSink struct {
 	stage  *parquetStage
 
 	// taken is how many records were staged or written, those before a resume
-	// included. failed and beyondLimit are those that were not taken.
-	taken, failed, beyondLimit uint64
-	closed                     bool
+	// included. failed and beyondLimit are those that were not taken, and filtered
+	// those that runs before were not given.
+	taken, failed, beyondLimit, filtered uint64
+	closed                               bool
 
 	mu  sync.Mutex // guards err, which Sync sets too
 	err error
@@ -87,6 +88,7 @@ func newParquetSinkAt(c Config, from *Mark, change func(*parquetShape)) (*parque
 	}
 	if from != nil {
 		p.taken, p.failed, p.beyondLimit = from.Counts.Written, from.Counts.Failed, from.Counts.BeyondLimit
+		p.filtered = from.Counts.Filtered
 		p.closed = from.Closed
 	}
 	return p, nil
@@ -137,7 +139,7 @@ func (p *parquetSink) Write(records []reply.Record) error {
 // failure shows that they never will be.
 func (p *parquetSink) Counts() Counts {
 	c := Counts{Path: p.config.Path, Format: p.config.Format.String(),
-		Written: p.taken, BeyondLimit: p.beyondLimit, Failed: p.failed}
+		Written: p.taken, Filtered: p.filtered, BeyondLimit: p.beyondLimit, Failed: p.failed}
 	if p.failure() != nil {
 		c.Written = min(uint64(p.output.wholeRows()), p.taken)
 		c.Failed += p.taken - c.Written
@@ -196,7 +198,7 @@ func (p *parquetSink) Publish() error {
 	switch {
 	case !p.closed:
 		return errors.New("results: published before they were closed")
-	case p.failure() != nil:
+	case p.failure() != nil || p.failed > 0: // also in an earlier run
 		return nil
 	}
 	if err := p.output.publish(int64(p.taken)); err != nil {

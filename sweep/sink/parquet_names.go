@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,6 +33,26 @@ func (f *partFiles) has(number int) bool {
 		}
 	}
 	return false
+}
+
+// names are all of them.
+func (f *partFiles) names(path string) []string {
+	names := slices.Clone(f.partial)
+	for _, number := range f.numbers {
+		names = append(names, partPath(path, number))
+	}
+	return names
+}
+
+// nothingInThem says whether they are at most those of a sweep that was killed before
+// its first checkpoint: empty, and the same command again shall go on.
+func (f *partFiles) nothingInThem() bool {
+	for _, name := range f.partial {
+		if info, err := os.Lstat(name); err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+			return false
+		}
+	}
+	return len(f.numbers) == 0
 }
 
 // findParts looks for the files of an output.
