@@ -231,7 +231,7 @@ func (k *saver) allowed(taken uint64) uint64 {
 	if k.taken == 0 {
 		return uint64(most * max(intervals, 1))
 	}
-	return max(ahead*(taken-k.taken), most)
+	return max(ahead*(taken-min(k.taken, taken)), most) // some may have been taken back
 }
 
 // setRate tells that probes are sent at a rate from now on.

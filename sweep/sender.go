@@ -288,6 +288,7 @@ func (s *sender) untaken(left uint64) {
 	defer p.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	p.taken -= left // what is left is confirmed
 	l.done = l.done.add(p.under)
 	left = s.takeBack(p.under, left)
 	p.under = span{}

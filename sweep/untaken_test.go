@@ -52,6 +52,9 @@ func TestUntaken(t *testing.T) {
 		if got := s.ledger.standing().done; !slices.Equal(s.ledger.done, tc.done) {
 			t.Errorf("%+v: done %v, %v", tc, s.ledger.done, got)
 		}
+		if n := s.progress.taken; n != uint64(targets*tc.probes)-tc.left {
+			t.Errorf("%+v: %d taken", tc, n)
+		}
 		if s.progress.swept != tc.swept {
 			t.Errorf("%+v: %d swept", tc, s.progress.swept)
 		}
