@@ -113,9 +113,11 @@ func confirmed(taken []uint64, handed func(int) uint64) bool {
 // asked for.
 func (l *ledger) lowWater(now int64) uint64 {
 	old := 0
-	for old < len(l.samples) && l.samples[old].confirmed != 0 && l.samples[old].confirmed <= now-l.cooldown {
-		l.low = max(l.low, l.samples[old].upTo)
-		old++
+	for i, s := range l.samples {
+		if s.confirmed != 0 && s.confirmed <= now-l.cooldown {
+			l.low = max(l.low, s.upTo)
+			old = i + 1 // those before it are never confirmed, if what they count was taken back
+		}
 	}
 	l.samples = append(l.samples[:0], l.samples[old:]...)
 	return l.low

@@ -69,3 +69,19 @@ func TestStanding(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
+
+// What was taken and taken back again is never confirmed. That keeps nobody from
+// going on behind what was handed over.
+func TestLowWaterAfterTakenBack(t *testing.T) {
+	l, handed := twoSenders(100)
+	p := &l.senders[0].progress
+	p.under, p.taken = span{0, 60}, 60
+	l.at(0, handed)
+	p.under, p.taken, handed[0] = span{0, 40}, 40, 40
+	if low := l.at(50, handed); low != 0 {
+		t.Errorf("before the cooldown: %d", low)
+	}
+	if low := l.lowWater(150); low != 40 {
+		t.Errorf("after the cooldown: %d, want 40", low)
+	}
+}
