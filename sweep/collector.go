@@ -63,18 +63,32 @@ type collector struct {
 
 	lost    atomic.Uint64 // records that could not be read
 	readers sync.WaitGroup
-	few     pace.Rate     // of probes, up to which readers need not hear the filter
-	awake   chan struct{} // closed when they must
+	through []atomic.Int64 // of each ring: what arrived before that time, in ns, has been emitted
+	few     pace.Rate      // of probes, up to which readers need not hear the filter
+	awake   chan struct{}  // closed when they must
 	rouse   sync.Once
 }
 
 func (c *collector) start(rings []*ringbuf.Reader, rate pace.Rate) {
 	c.few, c.awake = fewFor(rings), make(chan struct{})
 	c.setRate(rate)
-	for _, ring := range rings {
+	c.through = make([]atomic.Int64, len(rings))
+	for i, ring := range rings {
 		c.readers.Add(1)
-		go c.read(ring)
+		go c.read(ring, &c.through[i])
 	}
+}
+
+// settled is the time, in ns, up to which the sinks have had all that arrived: a
+// sink that takes its time keeps records in the rings for as long. 0 is not yet known.
+func (c *collector) settled() int64 {
+	var at int64
+	for i := range c.through {
+		if t := c.through[i].Load(); i == 0 || t < at {
+			at = t
+		}
+	}
+	return at
 }
 
 // fewFor is the rate of probes up to which a ring has room for four times the
@@ -112,11 +126,12 @@ func (c *collector) finish(rings []*ringbuf.Reader) {
 	c.stop()
 }
 
-func (c *collector) read(ring *ringbuf.Reader) {
+func (c *collector) read(ring *ringbuf.Reader, through *atomic.Int64) {
 	defer c.readers.Done()
 	batch := make([]reply.Record, 0, collectBatch)
 	var raw ringbuf.Record
 	var wallOffset int64
+	looked := c.clock.Now() // what arrived before is read when the ring is empty
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	ring.SetDeadline(time.Now())
@@ -134,22 +149,27 @@ func (c *collector) read(ring *ringbuf.Reader) {
 			}
 			if len(batch) == cap(batch) {
 				batch = c.emit(batch)
+				through.Store(reply.Arrived(raw.RawSample)) // rings are in the order of arrival
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			batch = c.emit(batch)
+			through.Store(looked)
 			pause.Reset(collectEvery)
 			select {
 			case <-pause.C:
+				looked = c.clock.Now()
 				ring.SetDeadline(time.Now())
 			case <-c.awake:
+				looked = c.clock.Now()
 				ring.SetDeadline(time.Now().Add(collectEvery))
 			}
 		default: // flushed at the end, or closed
 			c.emit(batch)
 			return
 		}
-		if raw.Remaining == 0 {
+		if err == nil && raw.Remaining == 0 {
 			batch = c.emit(batch)
+			through.Store(reply.Arrived(raw.RawSample))
 		}
 	}
 }

@@ -51,6 +51,14 @@ type progress struct {
 	through  []span // the last parts of this sender
 }
 
+// skip counts a place without a probe.
+func (p *progress) skip(reason route.Reason, pass uint32, place uint64) {
+	p.skipped++
+	if pass == 0 && !p.previous.contains(place) {
+		p.reasons[reason]++
+	}
+}
+
 // finished notes that a sender is through with a part.
 func (l *ledger) finished(p *progress) {
 	p.mu.Lock()

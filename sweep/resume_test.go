@@ -57,6 +57,11 @@ func (l *lasting) open(t *testing.T, ck string) (*Checkpoint, []sink.Sink) {
 		}
 		sinks = append(sinks, s)
 	}
+	if from := c.Mark(l.path("live.roaring")); from != nil {
+		if _, complete := c.Complete(); complete {
+			return c, append(sinks, sink.OpenClosed(l.path("live.roaring"), false, *from))
+		}
+	}
 	live, err := sink.NewLiveSet(l.path("live.roaring"), false, true)
 	if err != nil {
 		t.Fatal(err)

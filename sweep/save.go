@@ -36,8 +36,8 @@ type saver struct {
 	spare    *checkpoint.Found
 }
 
-// recordLag is how long a record waits in its ring and in memory at most before
-// a sink has it, with some to spare.
+// recordLag is how long a record waits in its ring and in memory before a sink has
+// it, with some to spare, if the sinks are not slow: collector.settled knows.
 const recordLag = 2 * collectEvery
 
 // ahead is for how many intervals a run may send before its next state is saved:
@@ -142,7 +142,7 @@ type saving struct {
 func (k *saver) save(s saving) error {
 	r, now := k.run, k.run.clock.Now()
 	if !s.ended {
-		now -= int64(recordLag)
+		now = min(now-int64(recordLag), r.collector.settled())
 	}
 	low := max(k.lowWater(now), k.base.Low)
 	snapshot := r.collector.snapshot(k.spare)
@@ -231,7 +231,7 @@ func (k *saver) allowed(rate, taken uint64) uint64 {
 	if k.taken == 0 {
 		return uint64(most * max(intervals, 1))
 	}
-	return max(ahead*(taken-k.taken), most)
+	return max(ahead*(taken-min(k.taken, taken)), most) // some may have been taken back
 }
 
 // bound is the highest rate that was asked for so far; 0 is none.

@@ -29,6 +29,7 @@ type sender struct {
 	fail    func(error) // ends the sweep
 	holds   []hold      // what may keep it from sending
 	places  []uint64    // in the sequence, of the probes that wait
+	gaps    []gap       // behind the first of them
 	given   []given     // parts that are not through yet, oldest first
 	ledger  *ledger
 	skipped atomic.Uint64 // probes
@@ -211,18 +212,24 @@ func (s *sender) begin(place uint64) {
 	p.under = span{place, place}
 }
 
+// skip passes over a target. Behind probes that wait it counts when they are sent.
 func (s *sender) skip(reason route.Reason, pass uint32, place uint64) {
 	s.skipped.Add(1)
+	if len(s.probes) > 0 {
+		s.gaps = append(s.gaps, gap{place, reason})
+		return
+	}
 	p := &s.progress
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.skipped++
-	if pass == 0 && !p.previous.contains(place) {
-		p.reasons[reason]++
-	}
-	if len(s.probes) == 0 {
-		p.under.Next = place + 1
-	}
+	p.skip(reason, pass, place)
+	p.under.Next = place + 1
+}
+
+// gap is a place without a probe.
+type gap struct {
+	place  uint64
+	reason route.Reason
 }
 
 // flush sends the probes that wait. All places before next that are not theirs
@@ -232,7 +239,7 @@ func (s *sender) flush(pass uint32, next uint64) error {
 	if len(s.probes) > 0 {
 		for _, h := range s.holds {
 			if err := h.wait(s, uint64(len(s.probes))); err != nil {
-				s.probes, s.places = s.probes[:0], s.places[:0]
+				s.probes, s.places, s.gaps = s.probes[:0], s.places[:0], s.gaps[:0]
 				return err
 			}
 		}
@@ -246,6 +253,11 @@ func (s *sender) flush(pass uint32, next uint64) error {
 	if p.under.Next = next; taken < len(s.probes) {
 		p.under.Next = s.places[taken]
 	}
+	for _, g := range s.gaps {
+		if g.place < p.under.Next {
+			p.skip(g.reason, pass, g.place)
+		}
+	}
 	if pass == 0 && taken > 0 {
 		p.swept += uint64(taken)
 		if s.places[0] < p.previous.end() {
@@ -256,7 +268,7 @@ func (s *sender) flush(pass uint32, next uint64) error {
 			}
 		}
 	}
-	s.probes, s.places = s.probes[:0], s.places[:0]
+	s.probes, s.places, s.gaps = s.probes[:0], s.places[:0], s.gaps[:0]
 	return err
 }
 

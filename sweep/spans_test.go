@@ -48,3 +48,15 @@ func TestSpans(t *testing.T) {
 		}
 	}
 }
+
+// What is taken out is no longer there, and all else is.
+func TestSpansRemove(t *testing.T) {
+	for without, want := range map[span]spans{
+		{0, 1}: {{2, 5}, {7, 8}}, {2, 3}: {{3, 5}, {7, 8}}, {3, 4}: {{2, 3}, {4, 5}, {7, 8}}, {4, 5}: {{2, 4}, {7, 8}}, {5, 7}: {{2, 5}, {7, 8}},
+		{7, 8}: {{2, 5}}, {8, 9}: {{2, 5}, {7, 8}}, {3, 8}: {{2, 3}}, {0, 9}: nil, {4, 4}: {{2, 5}, {7, 8}},
+	} {
+		if got := (spans{{2, 5}, {7, 8}}).remove(without); !slices.Equal(got, want) {
+			t.Errorf("without %v: %v, want %v", without, got, want)
+		}
+	}
+}

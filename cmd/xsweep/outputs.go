@@ -41,6 +41,9 @@ func (f *sweepFlags) sinkConfigs() ([]sink.Config, error) {
 	var configs []sink.Config
 	used := false
 	for _, path := range f.outputs() {
+		if path == "" {
+			return nil, errors.New("--output: the name of the file is empty")
+		}
 		c := sink.Config{Path: path, Limit: f.config.MaxResults, Force: f.force, Checkpointed: f.checkpoint != "", Fields: fields}
 		told := false
 		c.Format, c.Compression, told, err = sink.FormatOfPath(path)

@@ -90,6 +90,15 @@ const offsetUnknown = 1 << 31
 // rttUnknown is RTT_UNKNOWN of bpf/include/reply_abi.h.
 const rttUnknown = math.MaxUint64
 
+// Arrived is when the reply of a record, as the filter wrote it, arrived:
+// CLOCK_MONOTONIC in ns.
+func Arrived(raw []byte) int64 {
+	if len(raw) < RecordLen {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint64(raw))
+}
+
 // Decode reads a record as the filter wrote it. wallOffset is what turns
 // CLOCK_MONOTONIC into nanoseconds since 1970. What does not have the filter's
 // shape is an error; r is then unchanged. An error that
@@ -128,7 +137,7 @@ func (r *Record) Decode(raw []byte, wallOffset int64) error {
 		rtt = time.Duration(ns)
 	}
 	*r = Record{
-		Time:        time.Unix(0, int64(binary.LittleEndian.Uint64(raw))+wallOffset).UTC(),
+		Time:        time.Unix(0, Arrived(raw)+wallOffset).UTC(),
 		RTT:         rtt,
 		Addr:        address(raw[atTarget:]),
 		From:        address(raw[atFrom:]),

@@ -8,10 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // partPath is the name of a numbered part of an output: live-00001.parquet of
@@ -36,6 +35,15 @@ func (f *partFiles) has(number int) bool {
 	return false
 }
 
+// names are all of them.
+func (f *partFiles) names(path string) []string {
+	names := slices.Clone(f.partial)
+	for _, number := range f.numbers {
+		names = append(names, partPath(path, number))
+	}
+	return names
+}
+
 // unused says whether they are those of a sweep which was killed before its first
 // checkpoint: nothing is in them, and nobody writes to them.
 func (f *partFiles) unused() bool {
@@ -54,15 +62,6 @@ func (f *partFiles) unused() bool {
 		}
 	}
 	return len(f.numbers) == 0
-}
-
-// claim keeps other sweeps from a file for as long as it is open. Where a file
-// system knows no locks nobody is kept out.
-func claim(file *os.File) error {
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("%s is being written by another sweep: wait for its end, or write to another file", file.Name())
-	}
-	return nil
 }
 
 // findParts looks for the files of an output.

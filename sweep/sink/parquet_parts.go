@@ -3,6 +3,7 @@
 package sink
 
 import (
+	"os"
 	"sync"
 
 	"xsweep/internal/durable"
@@ -23,7 +24,8 @@ type parquetParts struct {
 	marked  int          // rows at the last mark
 	encoder groupEncoder
 
-	before int64 // rows of the part before it
+	before int64    // rows of the part before it
+	lock   *os.File // nil where nothing is written
 	closed bool
 
 	syncing     sync.Mutex // one sync at a time
@@ -203,6 +205,7 @@ func (p *parquetParts) name(out *parquetFile, number int) error {
 }
 
 func (p *parquetParts) close(s *parquetStage, failed bool) error {
+	defer p.release()
 	if failed {
 		return p.salvage()
 	}
@@ -231,6 +234,7 @@ func (p *parquetParts) wholeRows() int64 {
 }
 
 func (p *parquetParts) discard() {
+	defer p.release()
 	if p.out != nil {
 		p.out.remove()
 	}

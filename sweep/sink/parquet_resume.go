@@ -38,6 +38,9 @@ func openParquetParts(c Config, shape *parquetShape, from *Mark) (*parquetParts,
 		if err := checkFree(c); err != nil {
 			return nil, err
 		}
+		if err := notInUse(files.names(c.Path)); err != nil {
+			return nil, err
+		}
 		if len(files.numbers)+len(files.partial) > 0 && !c.Force && !files.unused() {
 			return nil, fmt.Errorf("parts of %s are left from a sweep that did not end (%s): resume it from its checkpoint, move them away, or replace them with --force",
 				c.Path, files.example(c.Path))
@@ -47,8 +50,14 @@ func openParquetParts(c Config, shape *parquetShape, from *Mark) (*parquetParts,
 		}
 	}
 	// What keeps a file from being made is told before anything is sent.
-	_, err = p.file()
-	return p, err
+	if _, err := p.file(); err != nil {
+		return nil, err
+	}
+	if err := p.hold(); err != nil {
+		p.discard()
+		return nil, err
+	}
+	return p, nil
 }
 
 // example names one of the files.

@@ -100,7 +100,11 @@ func openParquetSingle(c Config, shape *parquetShape) (*parquetSingle, error) {
 	if err := checkFree(c); err != nil {
 		return nil, err
 	}
-	f, err := createParquet(c.Path+partialSuffix, shape, c.Force)
+	name := c.Path + partialSuffix
+	if err := notInUse([]string{name}); err != nil {
+		return nil, err
+	}
+	f, err := createParquet(name, shape, c.Force)
 	if err != nil {
 		return nil, err
 	}
