@@ -17,6 +17,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
 
 	"xsweep/internal/durable"
 	"xsweep/internal/lab"
@@ -37,6 +38,7 @@ var lastingSinks = []sink.Config{
 	{Path: "live.txt", Format: sink.Text},
 	{Path: "live.jsonl", Format: sink.JSONLines},
 	{Path: "packed.txt.zst", Format: sink.Text, Compression: sink.Zstd},
+	{Path: "live.parquet", Format: sink.Parquet},
 }
 
 func (l *lasting) path(name string) string { return filepath.Join(l.dir, name) }
@@ -114,6 +116,19 @@ func (l *lasting) check(t *testing.T, s *Summary, world lab.Config) {
 // addresses are those in an output.
 func (l *lasting) addresses(t *testing.T, o sink.Config) []string {
 	t.Helper()
+	if o.Format == sink.Parquet {
+		rows, err := parquet.ReadFile[struct {
+			Addr string `parquet:"addr"`
+		}](l.path(o.Path))
+		if err != nil {
+			t.Fatalf("%s: %v", o.Path, err)
+		}
+		var found []string
+		for _, r := range rows {
+			found = append(found, r.Addr)
+		}
+		return found
+	}
 	content, err := os.ReadFile(l.path(o.Path))
 	if err == nil && o.Compression == sink.Zstd {
 		var r *zstd.Decoder
