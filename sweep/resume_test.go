@@ -59,11 +59,15 @@ func (l *lasting) open(t *testing.T, ck string) (*Checkpoint, []sink.Sink) {
 		}
 		sinks = append(sinks, s)
 	}
+	from := c.Mark(l.path("live.roaring"))
+	if _, complete := c.Complete(); complete {
+		return c, append(sinks, sink.OpenClosed(l.path("live.roaring"), false, *from))
+	}
 	live, err := sink.NewLiveSet(l.path("live.roaring"), false, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if from := c.Mark(l.path("live.roaring")); from != nil {
+	if from != nil {
 		var failed error
 		live.Continue(*from)
 		live.Seed(c.Live(&failed))
