@@ -16,6 +16,7 @@
 #include "parse.h"
 #include "simnet.h"
 #include "simnet_error.h"
+#include "simnet_limit.h"
 
 /* Set by internal/lab/simnet.go before the program is loaded. A threshold is
  * a probability times 2^32: 0 is never, 2^32 is always. */
@@ -27,6 +28,21 @@ const volatile __u64 behaviour_thresholds[BEHAVIOUR_COUNT]; /* the weights of al
 const volatile __u8 behaviours;  /* hosts differ; else all are BEHAVIOUR_HOST */
 const volatile __u64 meter_rate; /* requests per second that the meter holds arrivals against; 0: no meter */
 const volatile __u8 sink;        /* answer nothing */
+const volatile __u8 per_probe;   /* loss and duplicates are drawn by the index in the payload, where one is */
+const volatile __u8 hold;        /* hand answers to user space, which sends them later */
+const volatile __u64 epoch;      /* CLOCK_MONOTONIC, ns: when outages and buckets begin */
+
+/* Echo replies that all hosts together, and each address, give: admit() of
+ * simnet_limit.h. An interval of 0 is no limit. */
+const volatile __u64 capacity_interval;
+const volatile __u64 capacity_tolerance;
+const volatile __u64 limiter_interval;
+const volatile __u64 limiter_tolerance;
+
+/* For the last outage_length of each outage_period (ns), nothing is answered.
+ * A period of 0 is none. */
+const volatile __u64 outage_period;
+const volatile __u64 outage_length;
 
 /* Never read: these put the types into BTF, where bpf2go finds them. */
 const volatile enum behaviour abi_behaviour;
@@ -34,8 +50,9 @@ const volatile enum flaw abi_flaw;
 
 /* One of these a CPU. Each frame is in seen and in exactly one of passed,
  * malformed and the three kinds of requests; each request in exactly one of
- * sunk, silent, unanswered, lost, failed, hosts_answered, broken and the five
- * kinds of errors; and answered is the sum of the last seven and duplicated. */
+ * sunk, silent, unanswered, outage, lost, over_capacity, over_limit, failed,
+ * hosts_answered, broken and the five kinds of errors; and answered is the sum
+ * of the last seven and duplicated. */
 struct simnet_stats {
 	__u64 seen;           /* frames that entered */
 	__u64 passed;         /* no IPv4 request, or a fragment of one: left to the stack */
@@ -56,8 +73,11 @@ struct simnet_stats {
 	__u64 time_exceeded;
 	__u64 parameter_problem;
 	__u64 broken;         /* answers that are not valid as a whole */
-	__u64 answered;       /* frames handed to the device */
+	__u64 answered;       /* frames handed to the device, or to user space where it holds them */
 	__u64 duplicated;     /* of these, second copies */
+	__u64 outage;         /* for a live host, but nothing came through at the time */
+	__u64 over_capacity;  /* echo requests that found the network's bucket empty */
+	__u64 over_limit;     /* the same of their address's */
 	__u64 state_full;     /* requests with no room for their count: judged as the first of their address */
 };
 
@@ -85,6 +105,25 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } twice SEC(".maps");
+
+/* The bucket of all hosts together. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} capacity SEC(".maps");
+
+/* One bucket an address, by its last two octets: addresses of one /16 share
+ * none. User space shrinks it to one entry where there is no limiter. */
+#define LIMITER_BUCKETS 65536
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LIMITER_BUCKETS);
+	__type(key, __u32);
+	__type(value, __u64);
+} limiter SEC(".maps");
 
 /* Holds arrivals against a rate. The level is that of a leaky bucket in
  * nanoseconds times meter_rate, so that integers are exact: each frame adds
@@ -127,6 +166,12 @@ static __always_inline __u64 draw(__u32 address, __u32 number)
 static __always_inline int chance(__u32 address, __u32 number, __u64 threshold)
 {
 	return draw(address, number) >> 32 < threshold;
+}
+
+/* The same for one probe of an address, by the index that it carries. */
+static __always_inline int index_chance(__u32 address, __u32 number, __u64 index, __u64 threshold)
+{
+	return mix(draw(address, number) ^ index) >> 32 < threshold;
 }
 
 /* Initial TTLs as operating systems have them: 64 in 70 of 100, 128 in 18, 255
@@ -356,17 +401,37 @@ static __always_inline int cut_message(const struct icmp_packet *packet, __u32 l
 	return 1;
 }
 
-/* Hands the answer in the frame to the device, as often as the host answers.
- * Not XDP_TX: that reaches the other end only if a native program sits there,
- * while a redirected frame needs no more than NAPI (GRO on). */
-static __always_inline int send(struct xdp_md *ctx, struct simnet_stats *s, __u32 address)
+/* Gives an answer to user space (internal/lab/delay.go): past the stack, by an
+ * EtherType that nobody else has, and with the time of its arrival in place of
+ * the first eight bytes of addresses, which user space knows. */
+static __always_inline int hand_over(struct xdp_md *ctx, int again)
 {
-	if (chance(address, DRAW_DUPLICATE, duplicate_threshold)) {
+	void *data = (void *)(long)ctx->data;
+	void *data_end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+
+	if ((void *)(eth + 1) > data_end)
+		return XDP_ABORTED;
+	*(__u64 *)data = bpf_ktime_get_ns();
+	eth->h_proto = bpf_htons(again ? HOLD_TWICE : HOLD_ONCE);
+	return XDP_PASS;
+}
+
+/* Hands the answer in the frame to the device, once or twice. Not XDP_TX: that
+ * reaches the other end only if a native program sits there, while a redirected
+ * frame needs no more than NAPI (GRO on). */
+static __always_inline int send(struct xdp_md *ctx, struct simnet_stats *s, int again)
+{
+	if (again) {
 		s->duplicated++;
 		s->answered += 2;
+		if (hold)
+			return hand_over(ctx, again);
 		return bpf_redirect_map(&twice, 0, BPF_F_BROADCAST);
 	}
 	s->answered++;
+	if (hold)
+		return hand_over(ctx, again);
 	return bpf_redirect(ctx->ingress_ifindex, 0);
 }
 
@@ -380,10 +445,12 @@ static __always_inline void error_from(struct simnet_error *e, __u32 address, __
 	e->quoted_ttl = ttl - (hop - 1);
 }
 
-/* A probe that does not get so far as its host. */
-static __noinline int expire(struct xdp_md *ctx, struct simnet_stats *s, __u32 address, __u32 ttl)
+/* A probe that does not get so far as its host. From bit 8 on ttl_again says
+ * whether the error comes twice. */
+static __noinline int expire(struct xdp_md *ctx, struct simnet_stats *s, __u32 address, __u32 ttl_again)
 {
 	struct simnet_error e = {.flaw = FLAW_NONE};
+	__u32 ttl = ttl_again & 0xff;
 
 	if (!s)
 		return XDP_ABORTED;
@@ -395,21 +462,22 @@ static __noinline int expire(struct xdp_md *ctx, struct simnet_stats *s, __u32 a
 		return XDP_DROP;
 	}
 	s->time_exceeded++;
-	return send(ctx, s, address);
+	return send(ctx, s, ttl_again >> 8);
 }
 
 /* An error from the last router before the host, or from what stands in the
- * host's place. too_big: it is about the size of the probe. */
-static __noinline int refuse(struct xdp_md *ctx, struct simnet_stats *s, __u32 address, __u32 hops_ttl,
+ * host's place. ttl_hops_again has the probe's TTL, the number of routers from
+ * bit 8 on, and from bit 16 on whether the error comes twice. */
+static __noinline int refuse(struct xdp_md *ctx, struct simnet_stats *s, __u32 address, __u32 ttl_hops_again,
 			     enum behaviour behaviour)
 {
-	__u32 hops = hops_ttl >> 8, mtu;
+	__u32 hops = ttl_hops_again >> 8 & 0xff, mtu;
 	struct simnet_error e = {.flaw = FLAW_NONE};
 	__u64 d = draw(address, DRAW_DETAIL);
 
 	if (!s)
 		return XDP_ABORTED;
-	error_from(&e, address, hops ? hops : 1, hops_ttl);
+	error_from(&e, address, hops ? hops : 1, ttl_hops_again);
 	mtu = path_mtu(d);
 	e.type = TYPE_UNREACHABLE;
 	e.code = d & 15;
@@ -462,7 +530,7 @@ static __noinline int refuse(struct xdp_md *ctx, struct simnet_stats *s, __u32 a
 	default:
 		s->unreachable++;
 	}
-	return send(ctx, s, address);
+	return send(ctx, s, ttl_hops_again >> 16);
 }
 
 /* Whether a host that behaves so has an error sent for this probe, the k-th
@@ -501,6 +569,51 @@ static __always_inline int answers(enum behaviour behaviour, __u8 type)
 	}
 }
 
+/* Whether nothing comes through at the time. */
+static __always_inline int out(__u64 now)
+{
+	return now % outage_period >= outage_period - outage_length;
+}
+
+enum room {
+	ROOM,
+	ROOM_OVER_CAPACITY,
+	ROOM_OVER_LIMIT,
+};
+
+/* Whether the network and the host have room for one more echo request, now in
+ * ns since the epoch. Not static, so that the verifier looks at it only once. */
+__noinline int find_room(__u32 address, __u64 now)
+{
+	__u32 zero = 0, k = address & (LIMITER_BUCKETS - 1);
+	__u64 *bucket;
+
+	now <<= LIMIT_SHIFT;
+	if (capacity_interval) {
+		bucket = bpf_map_lookup_elem(&capacity, &zero);
+		if (!bucket || !admit(bucket, now, capacity_interval, capacity_tolerance))
+			return ROOM_OVER_CAPACITY;
+	}
+	if (limiter_interval) {
+		bucket = bpf_map_lookup_elem(&limiter, &k);
+		if (!bucket || !admit(bucket, now, limiter_interval, limiter_tolerance))
+			return ROOM_OVER_LIMIT;
+	}
+	return ROOM;
+}
+
+/* Reads index and attempt of a probe (docs/wire-format.md). They are taken as
+ * they come: the lab does not know the key of their tag. */
+static __always_inline int read_index(const struct icmp_packet *packet, void *data_end, __u64 *index)
+{
+	__u32 *w = (void *)packet->icmp;
+
+	if (packet->length < INDEX_END || (void *)w + INDEX_END > data_end)
+		return 0;
+	*index = w[4] | (__u64)w[5] << 32;
+	return 1;
+}
+
 SEC("xdp")
 int xsweep_simnet(struct xdp_md *ctx)
 {
@@ -513,7 +626,8 @@ int xsweep_simnet(struct xdp_md *ctx)
 	struct simnet_stats *s;
 	enum parse_result parsed;
 	__u32 zero = 0, address, length = 0, k = 0, hops, ttl;
-	__u64 path;
+	__u64 path, now = 0, index = 0;
+	int indexed = 0, again;
 	__u8 type = 0;
 
 	s = bpf_map_lookup_elem(&stats, &zero);
@@ -570,21 +684,49 @@ int xsweep_simnet(struct xdp_md *ctx)
 	}
 	if (loss_threshold || behaviour == BEHAVIOUR_REDIRECT || behaviour == BEHAVIOUR_SOURCE_QUENCH)
 		k = count_arrival(address, s);
-	if (loss_threshold && chance(address, DRAW_LOSS + k, loss_threshold)) {
+	if (hold && eth->h_proto != bpf_htons(ETH_P_IP)) {
+		s->failed++; /* hand_over() has no room for tags */
+		return XDP_DROP;
+	}
+	if (outage_period || capacity_interval || limiter_interval)
+		now = bpf_ktime_get_ns() - epoch;
+	if (outage_period && out(now)) {
+		s->outage++;
+		return XDP_DROP;
+	}
+	if (per_probe && type == ICMP_ECHO_REQUEST)
+		indexed = read_index(&packet, data_end, &index);
+	if (loss_threshold && (indexed ? index_chance(address, DRAW_INDEX_LOSS, index, loss_threshold)
+				       : chance(address, DRAW_LOSS + k, loss_threshold))) {
 		s->lost++;
 		return XDP_DROP;
 	}
+	again = duplicate_threshold && (indexed ? index_chance(address, DRAW_INDEX_DUPLICATE, index, duplicate_threshold)
+						: chance(address, DRAW_DUPLICATE, duplicate_threshold));
 
 	path = draw(address, DRAW_PATH);
 	hops = distance(path);
 	ttl = packet.ip->ttl ?: 1; /* none is sent with 0 */
 	if (ttl <= hops)
-		return expire(ctx, s, address, ttl);
+		return expire(ctx, s, address, again << 8 | ttl);
 	if (behaviours) {
 		if (refuses(behaviour, address, k, packet.ip))
-			return refuse(ctx, s, address, hops << 8 | ttl, behaviour);
+			return refuse(ctx, s, address, again << 16 | hops << 8 | ttl, behaviour);
 		if (!answers(behaviour, type)) {
 			s->unanswered++;
+			return XDP_DROP;
+		}
+	}
+
+	if (type == ICMP_ECHO_REQUEST && (capacity_interval || limiter_interval)) {
+		switch (find_room(address, now)) {
+		case ROOM:
+			break;
+		case ROOM_OVER_CAPACITY:
+			s->over_capacity++;
+			return XDP_DROP;
+		default:
+			s->over_limit++;
 			return XDP_DROP;
 		}
 	}
@@ -612,7 +754,7 @@ int xsweep_simnet(struct xdp_md *ctx)
 	} else {
 		s->hosts_answered++;
 	}
-	return send(ctx, s, address);
+	return send(ctx, s, again);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

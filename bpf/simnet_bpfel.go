@@ -74,6 +74,9 @@ type SimnetSimnetStats struct {
 	Broken            uint64
 	Answered          uint64
 	Duplicated        uint64
+	Outage            uint64
+	OverCapacity      uint64
+	OverLimit         uint64
 	StateFull         uint64
 }
 
@@ -82,6 +85,8 @@ type SimnetSimnetStats struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SimnetMapArrivals            = "arrivals"
+	SimnetMapCapacity            = "capacity"
+	SimnetMapLimiter             = "limiter"
 	SimnetMapMeter               = "meter"
 	SimnetMapStats               = "stats"
 	SimnetMapTwice               = "twice"
@@ -90,11 +95,20 @@ const (
 	SimnetVarAbiFlaw             = "abi_flaw"
 	SimnetVarBehaviourThresholds = "behaviour_thresholds"
 	SimnetVarBehaviours          = "behaviours"
+	SimnetVarCapacityInterval    = "capacity_interval"
+	SimnetVarCapacityTolerance   = "capacity_tolerance"
 	SimnetVarDrawKey             = "draw_key"
 	SimnetVarDuplicateThreshold  = "duplicate_threshold"
+	SimnetVarEpoch               = "epoch"
+	SimnetVarHold                = "hold"
+	SimnetVarLimiterInterval     = "limiter_interval"
+	SimnetVarLimiterTolerance    = "limiter_tolerance"
 	SimnetVarLiveThreshold       = "live_threshold"
 	SimnetVarLossThreshold       = "loss_threshold"
 	SimnetVarMeterRate           = "meter_rate"
+	SimnetVarOutageLength        = "outage_length"
+	SimnetVarOutagePeriod        = "outage_period"
+	SimnetVarPerProbe            = "per_probe"
 	SimnetVarSink                = "sink"
 )
 
@@ -148,6 +162,8 @@ type SimnetProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SimnetMapSpecs struct {
 	Arrivals *ebpf.MapSpec `ebpf:"arrivals"`
+	Capacity *ebpf.MapSpec `ebpf:"capacity"`
+	Limiter  *ebpf.MapSpec `ebpf:"limiter"`
 	Meter    *ebpf.MapSpec `ebpf:"meter"`
 	Stats    *ebpf.MapSpec `ebpf:"stats"`
 	Twice    *ebpf.MapSpec `ebpf:"twice"`
@@ -161,11 +177,20 @@ type SimnetVariableSpecs struct {
 	AbiFlaw             *ebpf.VariableSpec `ebpf:"abi_flaw"`
 	BehaviourThresholds *ebpf.VariableSpec `ebpf:"behaviour_thresholds"`
 	Behaviours          *ebpf.VariableSpec `ebpf:"behaviours"`
+	CapacityInterval    *ebpf.VariableSpec `ebpf:"capacity_interval"`
+	CapacityTolerance   *ebpf.VariableSpec `ebpf:"capacity_tolerance"`
 	DrawKey             *ebpf.VariableSpec `ebpf:"draw_key"`
 	DuplicateThreshold  *ebpf.VariableSpec `ebpf:"duplicate_threshold"`
+	Epoch               *ebpf.VariableSpec `ebpf:"epoch"`
+	Hold                *ebpf.VariableSpec `ebpf:"hold"`
+	LimiterInterval     *ebpf.VariableSpec `ebpf:"limiter_interval"`
+	LimiterTolerance    *ebpf.VariableSpec `ebpf:"limiter_tolerance"`
 	LiveThreshold       *ebpf.VariableSpec `ebpf:"live_threshold"`
 	LossThreshold       *ebpf.VariableSpec `ebpf:"loss_threshold"`
 	MeterRate           *ebpf.VariableSpec `ebpf:"meter_rate"`
+	OutageLength        *ebpf.VariableSpec `ebpf:"outage_length"`
+	OutagePeriod        *ebpf.VariableSpec `ebpf:"outage_period"`
+	PerProbe            *ebpf.VariableSpec `ebpf:"per_probe"`
 	Sink                *ebpf.VariableSpec `ebpf:"sink"`
 }
 
@@ -190,6 +215,8 @@ func (o *SimnetObjects) Close() error {
 // It can be passed to LoadSimnetObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SimnetMaps struct {
 	Arrivals *ebpf.Map `ebpf:"arrivals"`
+	Capacity *ebpf.Map `ebpf:"capacity"`
+	Limiter  *ebpf.Map `ebpf:"limiter"`
 	Meter    *ebpf.Map `ebpf:"meter"`
 	Stats    *ebpf.Map `ebpf:"stats"`
 	Twice    *ebpf.Map `ebpf:"twice"`
@@ -198,6 +225,8 @@ type SimnetMaps struct {
 func (m *SimnetMaps) Close() error {
 	return _SimnetClose(
 		m.Arrivals,
+		m.Capacity,
+		m.Limiter,
 		m.Meter,
 		m.Stats,
 		m.Twice,
@@ -212,11 +241,20 @@ type SimnetVariables struct {
 	AbiFlaw             *ebpf.Variable `ebpf:"abi_flaw"`
 	BehaviourThresholds *ebpf.Variable `ebpf:"behaviour_thresholds"`
 	Behaviours          *ebpf.Variable `ebpf:"behaviours"`
+	CapacityInterval    *ebpf.Variable `ebpf:"capacity_interval"`
+	CapacityTolerance   *ebpf.Variable `ebpf:"capacity_tolerance"`
 	DrawKey             *ebpf.Variable `ebpf:"draw_key"`
 	DuplicateThreshold  *ebpf.Variable `ebpf:"duplicate_threshold"`
+	Epoch               *ebpf.Variable `ebpf:"epoch"`
+	Hold                *ebpf.Variable `ebpf:"hold"`
+	LimiterInterval     *ebpf.Variable `ebpf:"limiter_interval"`
+	LimiterTolerance    *ebpf.Variable `ebpf:"limiter_tolerance"`
 	LiveThreshold       *ebpf.Variable `ebpf:"live_threshold"`
 	LossThreshold       *ebpf.Variable `ebpf:"loss_threshold"`
 	MeterRate           *ebpf.Variable `ebpf:"meter_rate"`
+	OutageLength        *ebpf.Variable `ebpf:"outage_length"`
+	OutagePeriod        *ebpf.Variable `ebpf:"outage_period"`
+	PerProbe            *ebpf.Variable `ebpf:"per_probe"`
 	Sink                *ebpf.Variable `ebpf:"sink"`
 }
 

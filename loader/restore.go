@@ -12,12 +12,11 @@ import (
 	"xsweep/bpf"
 )
 
-// Answer is a reply that an earlier run of the sweep got: one of those that set
-// a bit.
-type Answer struct {
-	Target  uint32 // host byte order
-	Request uint8  // ICMP type of the kind of probe that it answers
-	Attempt uint8  // from 1; 0 where it is unknown
+// Answers are replies that earlier runs of the sweep got: those that set a bit.
+type Answers struct {
+	Request uint8    // ICMP type of the kind of probe that they answer
+	Attempt uint8    // from 1; 0 where it is unknown
+	Targets []uint32 // host byte order; they may come in any order
 }
 
 // Refusal is an error that an earlier run of the sweep got.
@@ -31,9 +30,11 @@ type Refusal struct {
 // errors came for. It must be called before Attach, and is not for filters that
 // take many answers to a probe.
 //
-// It takes memory for the bitmaps once more until it returns.
-func (r *Reply) Restore(answers iter.Seq[Answer], refusals iter.Seq[Refusal]) (errored uint64, err error) {
+// It takes memory for the bitmaps once more until it returns, and nothing of what
+// it is given is kept.
+func (r *Reply) Restore(answers iter.Seq[Answers], refusals iter.Seq[Refusal]) (errored uint64, err error) {
 	seen := bitmap{layout: r.seen, pages: make([]bpf.ReplySeenPage, max(r.seen.pages, 1))}
+	var near regions
 	for a := range answers {
 		kind, ok := requestKinds[a.Request]
 		if !ok || !r.probes[kind] || int(a.Attempt) > r.attempts {
@@ -43,8 +44,10 @@ func (r *Reply) Restore(answers iter.Seq[Answer], refusals iter.Seq[Refusal]) (e
 		if r.attempts > 1 {
 			place += uint32(a.Attempt)
 		}
-		if _, ok := seen.set(a.Target, place); !ok {
-			return 0, fmt.Errorf("reply filter: restore %s: it is no target", dotted(a.Target))
+		for _, target := range near.sort(a.Targets, r.seen.base) {
+			if _, ok := seen.set(target, place); !ok {
+				return 0, fmt.Errorf("reply filter: restore %s: it is no target", dotted(target))
+			}
 		}
 	}
 	if err := putAll(r.objects.SeenPages, seen.pages); err != nil {
@@ -92,6 +95,38 @@ func putAll[T any](m *ebpf.Map, values []T) error {
 		}
 	}
 	return nil
+}
+
+// regions sorts addresses by where they are, so that bits which lie close together
+// are set together: tens of millions of them all over a large bitmap would miss the
+// caches each. It keeps its memory.
+type regions struct{ sorted []uint32 }
+
+// regionBits is log2 of the addresses of a region: 64 KiB of bitmap at least.
+const regionBits = 19
+
+// sort returns the addresses by regions from base on, until it is called again.
+func (r *regions) sort(targets []uint32, base uint32) []uint32 {
+	if len(targets) < 1<<(32-regionBits) {
+		return targets // it would take longer than it saves
+	}
+	if cap(r.sorted) < len(targets) {
+		r.sorted = make([]uint32, len(targets))
+	}
+	r.sorted = r.sorted[:len(targets)]
+	var ends [1<<(32-regionBits) + 1]uint32
+	for _, t := range targets {
+		ends[(t-base)>>regionBits+1]++
+	}
+	for i := 1; i < len(ends); i++ {
+		ends[i] += ends[i-1]
+	}
+	for _, t := range targets {
+		at := &ends[(t-base)>>regionBits]
+		r.sorted[*at] = t
+		*at++
+	}
+	return r.sorted
 }
 
 // bitmap is one of the filter's two in memory of our own: find_slot of

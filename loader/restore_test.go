@@ -36,7 +36,7 @@ func TestRestore(t *testing.T) {
 		c := allConfig()
 		c.Attempts = attempts
 		first, a := loadFrozen(t, c, frozenNow), newAnswerer(t, c)
-		var answers []loader.Answer
+		var answers []loader.Answers
 		var refusals []loader.Refusal
 		var frames [][]byte
 		for range 3000 {
@@ -45,7 +45,7 @@ func TestRestore(t *testing.T) {
 				frame := a.reply(t, echo{target, 9, attempt, validSent, 64})
 				got := first.peek(t, frame)
 				if got.Verdict == loader.First || got.Verdict == loader.Repeat {
-					answers = append(answers, loader.Answer{Target: target, Request: 8, Attempt: attempt})
+					answers = append(answers, loader.Answers{Request: 8, Attempt: attempt, Targets: []uint32{target}})
 				}
 				frames = append(frames, frame)
 				continue
@@ -93,14 +93,14 @@ func TestRestore(t *testing.T) {
 func TestRestoreRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
-		answers  []loader.Answer
+		answers  []loader.Answers
 		refusals []loader.Refusal
 		want     string
 	}{
-		{"below the targets", []loader.Answer{{Target: 1, Request: 8}}, nil, "0.0.0.1: it is no target"},
-		{"above them", []loader.Answer{{Target: 1<<32 - 1, Request: 8}}, nil, "255.255.255.255: it is no target"},
-		{"a kind that is not sent", []loader.Answer{{Target: slash16.lo, Request: 13}}, nil, "ICMP type 13"},
-		{"too many attempts", []loader.Answer{{Target: slash16.lo, Request: 8, Attempt: 4}}, nil, "attempt 4"},
+		{"below the targets", []loader.Answers{{Request: 8, Targets: []uint32{1}}}, nil, "0.0.0.1: it is no target"},
+		{"above them", []loader.Answers{{Request: 8, Targets: []uint32{slash16.lo, 1<<32 - 1}}}, nil, "255.255.255.255: it is no target"},
+		{"a kind that is not sent", []loader.Answers{{Request: 13, Targets: []uint32{slash16.lo}}}, nil, "ICMP type 13"},
+		{"too many attempts", []loader.Answers{{Request: 8, Attempt: 4, Targets: []uint32{slash16.lo}}}, nil, "attempt 4"},
 		{"an error for none", nil, []loader.Refusal{{Target: 1, Type: 3}}, "0.0.0.1: it is no target"},
 		{"no error", nil, []loader.Refusal{{Target: slash16.lo, Type: 8}}, "ICMP type 8"},
 	} {

@@ -103,7 +103,7 @@ func TestAttemptsApart(t *testing.T) {
 			}
 			threads.Wait()
 			for _, s := range senders {
-				firstPass += s.firstPass
+				firstPass += s.progress.swept
 				for addr, times := range s.tx.(*halting).sent {
 					sent[addr] = append(sent[addr], times...)
 				}

@@ -232,7 +232,7 @@ func (c *collector) note(batch []reply.Record) []reply.Record {
 		r := &batch[i]
 		switch r.Verdict {
 		case loader.First, loader.Repeat:
-			c.found.Answer(loader.Answer{Target: ipv4(r.Addr), Request: requestOf[r.Kind], Attempt: r.Attempt})
+			c.found.Answer(ipv4(r.Addr), requestOf[r.Kind], r.Attempt)
 		case loader.Error, loader.ErrorUnchecked:
 			c.found.Refusal(loader.Refusal{Target: ipv4(r.Addr), From: ipv4(r.From), Type: r.Type, Code: r.Code})
 		}

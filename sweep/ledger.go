@@ -3,8 +3,11 @@
 package sweep
 
 import (
+	"slices"
 	"sync"
 	"time"
+
+	"xsweep/internal/route"
 )
 
 // ledger knows which places of the sequence of probes are done with, and since
@@ -45,6 +48,7 @@ type progress struct {
 	reasons  skipCounts
 	skipped  uint64 // probes
 	previous spans  // what earlier runs did
+	through  []span // the last parts of this sender
 }
 
 // finished notes that a sender is through with a part.
@@ -54,7 +58,50 @@ func (l *ledger) finished(p *progress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.done = l.done.add(p.under)
+	if p.through = append(p.through, p.under); len(p.through) > 2*keptParts {
+		p.through = slices.Delete(p.through, 0, keptParts)
+	}
 	p.under = span{}
+}
+
+// keptParts is how many parts a sender remembers, so that what its transmitter
+// had taken of them and not handed over can be taken back: with batches of one
+// frame, more than any holds.
+const keptParts = 1 << 15
+
+// untaken takes back the last probes that a sender's transmitter took, and did not
+// hand over: their places are not done. skipped says of which places no probe was
+// to be sent, and why.
+func (l *ledger) untaken(p *progress, left, targets uint64, skipped func(place uint64) route.Reason) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.taken -= left
+	parts := append(p.through, p.under)
+	for i := len(parts) - 1; i >= 0 && left > 0; i-- {
+		part := parts[i]
+		for part.Next > part.First && left > 0 {
+			part.Next--
+			reason := skipped(part.Next)
+			isFirst := part.Next < targets && !p.previous.contains(part.Next)
+			switch {
+			case reason != route.Send:
+				p.skipped--
+				if isFirst {
+					p.reasons[reason]--
+				}
+			case isFirst:
+				p.swept--
+				fallthrough
+			default:
+				left--
+			}
+		}
+		l.done = l.done.remove(span{part.Next, parts[i].Next})
+		parts[i] = part
+	}
+	p.through, p.under = parts[:len(parts)-1], parts[len(parts)-1]
 }
 
 // standing is the ledger at one moment: what is done, and what the senders have
@@ -112,11 +159,13 @@ func confirmed(taken []uint64, handed func(int) uint64) bool {
 // lowWater is the low-water place at a time that is not before the last one
 // asked for.
 func (l *ledger) lowWater(now int64) uint64 {
+	// (Some before a confirmed one may never be: what they count was taken back.)
 	old := 0
-	for old < len(l.samples) && l.samples[old].confirmed != 0 && l.samples[old].confirmed <= now-l.cooldown {
-		l.low = max(l.low, l.samples[old].upTo)
-		old++
+	for i, s := range l.samples {
+		if s.confirmed != 0 && s.confirmed <= now-l.cooldown {
+			l.low, old = max(l.low, s.upTo), i+1
+		}
 	}
-	l.samples = append(l.samples[:0], l.samples[old:]...)
+	l.samples = slices.Delete(l.samples, 0, old)
 	return l.low
 }

@@ -5,6 +5,8 @@ package sweep
 import (
 	"slices"
 	"testing"
+
+	"xsweep/internal/route"
 )
 
 // twoSenders is a ledger of two threads, and what they have handed over.
@@ -67,5 +69,70 @@ func TestStanding(t *testing.T) {
 	s := l.standing()
 	if !slices.Equal(s.done, spans{{0, 5}, {8, 10}, {20, 21}}) || s.swept != 6 || s.skipped != 1 || s.reasons[2] != 1 || !slices.Equal(s.taken, []uint64{4, 2}) {
 		t.Errorf("got %+v", s)
+	}
+}
+
+// What a transmitter took and did not hand over is not done, also of parts before
+// the last one, and counts as if it had never been given: probes, targets, and
+// those that were skipped on the way.
+func TestUntaken(t *testing.T) {
+	const targets = 100
+	isSkipped := func(place uint64) route.Reason {
+		if place%10 == 9 {
+			return route.Own
+		}
+		return route.Send
+	}
+	for _, tc := range []struct {
+		left    uint64
+		done    spans
+		swept   uint64
+		skipped uint64
+	}{
+		{0, spans{{0, 20}, {50, 60}, {80, 85}}, 18 + 9 + 5, 3},
+		{3, spans{{0, 20}, {50, 60}, {80, 82}}, 18 + 9 + 2, 3},
+		{5, spans{{0, 20}, {50, 60}}, 18 + 9, 3},
+		{6, spans{{0, 20}, {50, 58}}, 18 + 8, 2}, // with 59, which was skipped behind it
+		{15, spans{{0, 18}}, 17, 1},
+		{32, nil, 0, 0},
+	} {
+		l := &ledger{senders: []*sender{{}}}
+		p := &l.senders[0].progress
+		for _, part := range []span{{0, 20}, {50, 60}, {80, 85}} {
+			p.under = part
+			for place := part.First; place < part.Next; place++ {
+				if isSkipped(place) != route.Send {
+					p.skipped++
+					p.reasons[route.Own]++
+				} else {
+					p.swept++
+					p.taken++
+				}
+			}
+			if part.First < 80 {
+				l.finished(p)
+			}
+		}
+		l.untaken(p, tc.left, targets, isSkipped)
+		s := l.standing()
+		if !slices.Equal(s.done, tc.done) || s.swept != tc.swept || s.skipped != tc.skipped || s.reasons[route.Own] != tc.skipped || s.taken[0] != 32-tc.left {
+			t.Errorf("%d left: %+v", tc.left, s)
+		}
+	}
+}
+
+// What was taken and never handed over does not keep what was from being old.
+func TestLowWaterAfterUntaken(t *testing.T) {
+	l := &ledger{senders: []*sender{{}}, cooldown: 100}
+	p := &l.senders[0].progress
+	handed := []uint64{0}
+	p.under, p.taken, p.swept = span{0, 50}, 50, 50
+	l.at(1000, handed)
+	handed[0] = 30
+	l.at(1010, handed)
+	l.untaken(p, 20, 100, func(uint64) route.Reason { return route.Send })
+	l.at(1020, handed)
+	if got := l.at(1120, handed); got != 30 {
+		t.Errorf("low water at %d, not 30", got)
 	}
 }

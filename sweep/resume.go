@@ -141,8 +141,10 @@ func (c *Checkpoint) Mark(path string) *sink.Mark { return c.state.Marks[path] }
 func (c *Checkpoint) Live(failed *error) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		for a := range c.file.Answers(failed) {
-			if !yield(a.Target) {
-				return
+			for _, target := range a.Targets {
+				if !yield(target) {
+					return
+				}
 			}
 		}
 	}

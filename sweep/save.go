@@ -30,7 +30,7 @@ type saver struct {
 	quit       chan struct{}
 	work       sync.WaitGroup
 
-	sampling sync.Mutex // guards the ledger's samples
+	sampling sync.Mutex // guards the ledger's samples and the rate
 	rate     uint64     // the highest asked for so far; 0: no bound
 	taken    uint64     // probes when it was saved last
 	spare    *checkpoint.Found
@@ -170,9 +170,9 @@ func (k *saver) save(s saving) error {
 		state.Account.Again += handled - low
 	}
 	taken := total64(standing.taken)
-	state.Rate = k.rate
+	state.Rate = k.bound()
 	if !s.ended {
-		state.Allowed = k.allowed(taken)
+		state.Allowed = k.allowed(state.Rate, taken)
 	}
 	text, err := json.Marshal(&state)
 	if err != nil {
@@ -222,16 +222,23 @@ func (k *saver) total(own *account) account {
 }
 
 // allowed is how many probes may be sent until the state after this one is saved.
-func (k *saver) allowed(taken uint64) uint64 {
+func (k *saver) allowed(rate, taken uint64) uint64 {
 	intervals := ahead * k.every.Seconds()
-	if k.rate != 0 {
-		return uint64(float64(k.rate)*intervals) + pace.Burst
+	if rate != 0 {
+		return uint64(float64(rate)*intervals) + pace.Burst
 	}
 	const most = 32_000_000 // packets a second: more than any device takes
 	if k.taken == 0 {
 		return uint64(most * max(intervals, 1))
 	}
 	return max(ahead*(taken-k.taken), most)
+}
+
+// bound is the highest rate that was asked for so far; 0 is none.
+func (k *saver) bound() uint64 {
+	k.sampling.Lock()
+	defer k.sampling.Unlock()
+	return k.rate
 }
 
 // setRate tells that probes are sent at a rate from now on.

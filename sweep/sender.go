@@ -33,8 +33,7 @@ type sender struct {
 	ledger  *ledger
 	skipped atomic.Uint64 // probes
 
-	taken     uint64 // probes that the transmitter took
-	firstPass uint64 // as many of them in the first pass
+	taken uint64 // probes that the transmitter took
 
 	progress progress
 
@@ -80,7 +79,7 @@ func (s *sender) work(g *gate, open func(*pace.Waiter) (transmit.Transmitter, er
 	}
 	err := s.send()
 	left, drainErr := s.tx.Drain()
-	s.untaken(uint64(left))
+	s.ledger.untaken(&s.progress, uint64(left), s.plan.Len(), s.reason)
 	if err == nil {
 		err = drainErr
 	}
@@ -240,9 +239,6 @@ func (s *sender) flush(pass uint32, next uint64) error {
 		taken, err = s.tx.Send(s.probes)
 	}
 	s.taken += uint64(taken)
-	if pass == 0 {
-		s.firstPass += uint64(taken)
-	}
 	p := &s.progress
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -264,13 +260,8 @@ func (s *sender) flush(pass uint32, next uint64) error {
 	return err
 }
 
-// untaken takes back the last probes that the transmitter took: it did not hand
-// them over.
-func (s *sender) untaken(left uint64) {
-	p := &s.progress
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if later := s.taken - s.firstPass; left > later {
-		p.swept -= min(left-later, p.swept)
-	}
+// reason is why the target of a place is skipped.
+func (s *sender) reason(place uint64) route.Reason {
+	addr, _ := s.plan.At(place % s.plan.Len())
+	return s.skips.Reason(addr)
 }

@@ -34,6 +34,23 @@ func (s spans) add(a span) spans {
 	return slices.Replace(s, from, to, a)
 }
 
+// remove takes a span out of what there is.
+func (s spans) remove(a span) spans {
+	if a.First >= a.Next {
+		return s
+	}
+	var left spans
+	for _, b := range s {
+		if before := (span{b.First, min(b.Next, a.First)}); before.First < before.Next {
+			left = append(left, before)
+		}
+		if behind := (span{max(b.First, a.Next), b.Next}); behind.First < behind.Next {
+			left = append(left, behind)
+		}
+	}
+	return left
+}
+
 // contains says whether a place is in one of them.
 func (s spans) contains(place uint64) bool {
 	_, found := slices.BinarySearchFunc(s, place, func(b span, place uint64) int {

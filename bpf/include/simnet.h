@@ -28,6 +28,14 @@
 
 #define IP_DONT_FRAGMENT 0x4000
 
+/* Where index and attempt of a probe end, in bytes of ICMP message. */
+#define INDEX_END 24
+
+/* EtherTypes of answers on their way to user space, which sends them once or
+ * twice: those for local experiments (IEEE 802). */
+#define HOLD_ONCE 0x88b5
+#define HOLD_TWICE 0x88b6
+
 /* What the draws of an address decide. The k-th probe of an address, counted
  * from 0 in the order of arrival, is lost by draw DRAW_LOSS + k. Routers stand
  * on the way to an address, at hops counted from 1. */
@@ -39,6 +47,8 @@ enum draw_number {
 	DRAW_DETAIL, /* of the errors about an address */
 	DRAW_CLOCK,
 	DRAW_MASK,
+	DRAW_INDEX_LOSS, /* mixed with the index of a probe; so the next */
+	DRAW_INDEX_DUPLICATE,
 	DRAW_LOSS = 16,
 	DRAW_ROUTER = 1U << 31,  /* + hop: who it is, and its habits */
 	DRAW_OBJECTS = 3U << 30, /* + hop: what it attaches to errors */

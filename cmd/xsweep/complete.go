@@ -39,7 +39,7 @@ var flagCompleters = map[string]completer{
 	"dscp":       oneOf(names(dscpNames)...),
 	"rate":       oneOf("1k", "10k", "100k", "1M", "max"),
 	"log-format": oneOf(logFormats...),
-	"responder":  oneOf(lab.Simnet.String(), lab.Kernel.String()),
+	"responder":  oneOf(lab.Simnet.String(), lab.Delay.String(), lab.Kernel.String()),
 	"behaviour":  weighted,
 	"truth":      func(string) ([]cobra.Completion, cobra.ShellCompDirective) { return attachedPrefixes() },
 }

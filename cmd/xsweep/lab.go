@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,8 @@ Responders:
   simnet   plays a host for any IPv4 address that has a live one, and routers
             before it. Which hosts live, how they behave, their TTLs and their
             losses follow from --seed.
+  delay    the same, but answers wait before they leave, for as long as --delay
+            says, in a --queue, or until the next has left (--reorder).
   kernel   Linux answers for all of 198.18.0.0/15. With --hops N it does so
            behind N Linux routers, 198.19.255.1 to 198.19.255.N. The last one has
            other routes for some prefixes:
@@ -59,6 +62,11 @@ stands for every behaviour that is not named:
   mtu                     probes with --df that are too big do not reach it
   broken                  its answers, or errors about it, have a flaw
 
+--capacity, --limiter and --outage limit what is answered, for benchmarks: at
+most RATE echo requests a second and BURST (64) at once, of all hosts together or
+of each address; the rest is dropped. --outage 10s:1s answers nothing in the last
+second of every ten. --stats FILE writes what the responder counted.
+
 --truth prints the addresses that a sweep inside such a lab must find, with
 --format csv or jsonl the records that it must write, and runs nothing; it needs
 no privilege. It takes what sweep takes as a target. What comes back depends on
@@ -71,6 +79,8 @@ const labExamples = `  xsweep lab -- xsweep sweep 198.18.0.0/16
   xsweep lab --live 0.1 --seed 7 -- xsweep sweep --rate 300k 240.0.0.0/12
   xsweep lab --live 0.1 --seed 7 --truth 240.0.0.0/12
   xsweep lab --behaviour all --truth 198.18.0.0/16 --replies all --format csv
+  xsweep lab --capacity 50k --stats lab.json -- xsweep sweep --rate 10k 198.18.0.0/20
+  xsweep lab --responder delay --delay 1ms..3ms -- ping -c 5 198.18.77.77
   xsweep lab -- bash                       # a shell inside`
 
 // labFlags are the flags of the lab command as they are typed.
@@ -80,6 +90,13 @@ type labFlags struct {
 	behaviour             string
 	seed                  uint64
 	queues, mtu, hops     int
+	perProbe              bool
+	capacity, limiter     string
+	outage, stats         string
+	delay, queue          string
+	reorder               float64
+	icmpLimit             string
+	icmpRateLimit         time.Duration
 	truth                 truthFlags
 }
 
@@ -121,20 +138,30 @@ func newLabCommand(env *environment) *cobra.Command {
 			case len(argv) == 0:
 				return usageError(errors.New("no command to run in the lab: write it behind --, as in `xsweep lab -- xsweep sweep 198.18.0.0/16`"))
 			}
-			return runInLab(c.Context(), env, config, argv)
+			return runInLab(c.Context(), env, config, f.stats, argv)
 		},
 	}
 	flags := c.Flags()
 	flags.SetInterspersed(false) // what stands behind the command is the command's
-	flags.StringVar(&f.responder, "responder", "simnet", "who answers: simnet or kernel")
+	flags.StringVar(&f.responder, "responder", "simnet", "who answers: simnet, delay or kernel")
 	flags.Float64Var(&f.live, "live", 1, "fraction of the addresses that have a live host (simnet)")
 	flags.Float64Var(&f.loss, "loss", 0, "fraction of the probes to live hosts that get lost (simnet)")
 	flags.Float64Var(&f.duplicate, "duplicate", 0, "fraction of the hosts that answer each probe twice (simnet)")
+	flags.BoolVar(&f.perProbe, "per-probe", false, "draw --loss and --duplicate for each probe, by the index in it (simnet)")
+	flags.StringVar(&f.capacity, "capacity", "", "echo requests a second that all hosts together answer, as `RATE[:BURST]` (simnet)")
+	flags.StringVar(&f.limiter, "limiter", "", "echo requests a second that each address answers, as `RATE[:BURST]` (simnet)")
+	flags.StringVar(&f.outage, "outage", "", "nothing comes through at the end of each time, `EVERY:FOR` (simnet)")
 	flags.StringVar(&f.behaviour, "behaviour", "host", "`SPEC` of how live hosts behave (simnet)")
 	flags.Uint64Var(&f.seed, "seed", 0, "decides which hosts live and which probes get lost (simnet)")
 	flags.IntVar(&f.queues, "queues", 0, "receive and transmit queues of lab0 (default: one a CPU)")
 	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet that the links take, in `bytes`")
 	flags.IntVar(&f.hops, "hops", 0, "`number` of routers between lab0 and the responder (kernel)")
+	flags.StringVar(&f.stats, "stats", "", "write what the responder counted to `FILE`, as JSON, at the end")
+	flags.StringVar(&f.delay, "delay", "", "delay answers: 2ms, 1ms..3ms, normal:2ms,100us, exp:2ms or quantiles (`DIST`; delay)")
+	flags.StringVar(&f.queue, "queue", "", "a server of answers with room for some, as `RATE:LENGTH` (delay)")
+	flags.Float64Var(&f.reorder, "reorder", 0, "fraction of the answers that leave behind the next one (delay)")
+	flags.StringVar(&f.icmpLimit, "icmp-limit", "", "echo replies a second that Linux sends, as `RATE[:BURST]` (kernel)")
+	flags.DurationVar(&f.icmpRateLimit, "icmp-ratelimit", 0, "time between echo replies of Linux to one address (kernel)")
 	t := &f.truth
 	t.sweep = lab.DefaultSweep()
 	flags.StringVar(&t.targets, "truth", "", "print what of this `TARGET` will answer, and run nothing")
@@ -157,21 +184,33 @@ func newLabCommand(env *environment) *cobra.Command {
 func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 	responder, err := lab.ParseResponder(f.responder)
 	if err != nil || responder == lab.Sink {
-		return lab.Config{}, fmt.Errorf("--responder %q: must be simnet or kernel", f.responder)
+		return lab.Config{}, fmt.Errorf("--responder %q: must be simnet, delay or kernel", f.responder)
 	}
 	config := lab.Config{Responder: responder, Seed: f.seed, Queues: f.queues, MTU: f.mtu, Hops: f.hops}
-	if responder == lab.Simnet {
+	if responder != lab.Kernel {
 		config.Live, config.Loss, config.Duplicate = f.live, f.loss, f.duplicate
 		if config.Behaviours, err = lab.ParseWeights(f.behaviour); err != nil {
 			return lab.Config{}, fmt.Errorf("--%w", err)
 		}
+		if err := f.limits(&config); err != nil {
+			return lab.Config{}, err
+		}
 	} else {
-		for _, flag := range []string{"live", "loss", "duplicate", "behaviour"} {
+		for _, flag := range []string{"live", "loss", "duplicate", "behaviour", "per-probe", "capacity", "limiter", "outage", "delay", "queue", "reorder"} {
 			if changed(flag) {
 				return lab.Config{}, fmt.Errorf("--%s: the kernel answers for every address, always and once: use --responder simnet", flag)
 			}
 		}
 	}
+	if err := f.delays(&config, changed); err != nil {
+		return lab.Config{}, err
+	}
+	if f.icmpLimit != "" {
+		if config.ICMPLimit, err = lab.ParseBucket(f.icmpLimit); err != nil {
+			return lab.Config{}, fmt.Errorf("--icmp-limit %w", err)
+		}
+	}
+	config.ICMPRateLimit = f.icmpRateLimit
 	if f.mtu == 0 { // which would stand for the default
 		return lab.Config{}, errors.New("--mtu 0: must be at least 1280")
 	}
@@ -180,6 +219,12 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 	}
 	if changed("truth") && f.truth.targets == "" {
 		return lab.Config{}, errors.New("--truth: empty: name an address, a prefix or a range")
+	}
+	if flag := config.Timeless(); flag != "" && f.truth.targets != "" {
+		return lab.Config{}, fmt.Errorf("--%s: what a sweep finds then depends on when or in which order it probes: leave it or --truth out", flag)
+	}
+	if f.stats != "" && f.truth.targets != "" {
+		return lab.Config{}, errors.New("--stats: only with a command; --truth runs nothing")
 	}
 	if f.truth.targets == "" {
 		for _, flag := range sweepFlagNames {
@@ -191,9 +236,51 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 	return config, nil
 }
 
+// limits reads how much the simulated network takes.
+func (f labFlags) limits(config *lab.Config) (err error) {
+	config.PerProbe = f.perProbe
+	if f.capacity != "" {
+		if config.Capacity, err = lab.ParseBucket(f.capacity); err != nil {
+			return fmt.Errorf("--capacity %w", err)
+		}
+	}
+	if f.limiter != "" {
+		if config.Limiter, err = lab.ParseBucket(f.limiter); err != nil {
+			return fmt.Errorf("--limiter %w", err)
+		}
+	}
+	if f.outage != "" {
+		if config.Outage, err = lab.ParseOutage(f.outage); err != nil {
+			return fmt.Errorf("--outage %w", err)
+		}
+	}
+	return nil
+}
+
+// delays reads what the delay responder does with answers.
+func (f labFlags) delays(config *lab.Config, changed func(flag string) bool) (err error) {
+	if changed("delay") {
+		if config.Delay, err = lab.ParseDistribution(f.delay); err != nil {
+			return fmt.Errorf("--delay %w", err)
+		}
+	}
+	if changed("queue") {
+		if config.Queue, err = lab.ParseQueue(f.queue); err != nil {
+			return fmt.Errorf("--queue %w", err)
+		}
+	}
+	config.Reorder = f.reorder
+	return nil
+}
+
 // runInLab runs a command in a lab of its own. Its status, where it is not 0,
 // comes back as an exitStatus.
-func runInLab(ctx context.Context, env *environment, config lab.Config, argv []string) (err error) {
+func runInLab(ctx context.Context, env *environment, config lab.Config, statsPath string, argv []string) (err error) {
+	stats, err := openStats(statsPath)
+	if err != nil {
+		return usageError(err)
+	}
+	defer stats.discard()
 	// Caught before there is a lab, so that none is lost meanwhile. What nohup
 	// has us ignore stays ignored, here and in the command; but a shell lets its
 	// background jobs ignore SIGINT, and who sends it all the same means it.
@@ -218,6 +305,9 @@ func runInLab(ctx context.Context, env *environment, config lab.Config, argv []s
 	}()
 	// The signals say all that the end of ctx could.
 	status, err := l.Exec(context.WithoutCancel(ctx), argv, nil, env.stdin, env.stdout, env.stderr)
+	if err == nil {
+		err = stats.write(l)
+	}
 	if err == nil && status != 0 {
 		err = exitStatus(status)
 	}

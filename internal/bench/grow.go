@@ -70,7 +70,7 @@ func growCheckpoint(path, prefixText string, c lab.Config, percent uint64) (g gr
 		if k < from || k >= g.place {
 			continue
 		}
-		found.Answer(loader.Answer{Target: uint32(addr), Request: probe.Echo.Type(), Attempt: 1})
+		found.Answer(uint32(addr), probe.Echo.Type(), 1)
 		state.hosts++
 		if waiting++; waiting == growBatch {
 			// The state is still that of before: what follows it in the log counts

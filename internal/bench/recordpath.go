@@ -52,9 +52,6 @@ func recordsChild(stdout, stderr io.Writer) (status int) {
 func measureRecords(s *samples, runs []*recordRun, rounds int) error {
 	for range rounds {
 		for _, r := range runs {
-			if r.Missing != "" {
-				continue
-			}
 			if err := r.round(s); err != nil {
 				return fmt.Errorf("%s to %s: %w", r.Name, r.To, err)
 			}
@@ -76,8 +73,7 @@ func (r *recordRun) round(s *samples) error {
 	for range passes {
 		out, err := r.open()
 		if err != nil {
-			r.Missing = err.Error()
-			return nil
+			return err
 		}
 		if w, err = s.write(out.sink); err == nil {
 			size, err = out.size()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"time"
 
 	"xsweep/sweep/target"
 )
@@ -43,9 +44,14 @@ const (
 	Kernel
 	// Sink counts requests and drops them.
 	Sink
+	// Delay is Simnet, whose answers a thread in user space sends later.
+	Delay
 )
 
-var responderNames = [...]string{Simnet: "simnet", Kernel: "kernel", Sink: "sink"}
+var responderNames = [...]string{Simnet: "simnet", Kernel: "kernel", Sink: "sink", Delay: "delay"}
+
+// simulated says that hosts and routers are those of simnet.
+func (r Responder) simulated() bool { return r == Simnet || r == Delay }
 
 func (r Responder) String() string {
 	if int(r) < len(responderNames) {
@@ -54,14 +60,14 @@ func (r Responder) String() string {
 	return fmt.Sprintf("Responder(%d)", uint8(r))
 }
 
-// ParseResponder reads simnet, kernel or sink.
+// ParseResponder reads simnet, kernel, sink or delay.
 func ParseResponder(text string) (Responder, error) {
 	for r, name := range responderNames {
 		if text == name {
 			return Responder(r), nil
 		}
 	}
-	return 0, fmt.Errorf("responder %q: must be simnet, kernel or sink", text)
+	return 0, fmt.Errorf("responder %q: must be simnet, kernel, sink or delay", text)
 }
 
 // Config says what a lab is like. The zero Config is a simnet where nobody
@@ -72,10 +78,31 @@ type Config struct {
 
 	// Live is the probability that an address has a host, Loss
 	// that a probe for such a host gets lost, and Duplicate that a host
-	// answers every probe twice; each from 0 to 1. Only Simnet takes them.
+	// answers every probe twice; each from 0 to 1. Only Simnet and Delay take them.
 	Live, Loss, Duplicate float64
 
-	// Behaviours are how live hosts answer. Only Simnet takes them.
+	// PerProbe draws loss and duplicates of echo requests by the index and
+	// attempt in their payload, where they have 16 bytes of ICMP data or more. Otherwise
+	// loss goes by a probe's number among those for its address, and duplicates
+	// by host. Only Simnet and Delay take it.
+	PerProbe bool
+
+	// Capacity is how many echo requests all hosts together answer, Limiter how
+	// many each address does; what comes beyond is dropped. Only Simnet and Delay take
+	// them, and Outage.
+	Capacity, Limiter Bucket
+
+	// Outage is when nothing comes through.
+	Outage Outage
+
+	// Delay is how long after an answer is ready it is sent, Queue a server that it
+	// passes before, and Reorder the probability that it leaves only after the one
+	// that comes next. Only the Delay responder takes them.
+	Delay   *Distribution
+	Queue   Queue
+	Reorder float64
+
+	// Behaviours are how live hosts answer. Only Simnet and Delay take them.
 	Behaviours Weights
 
 	// Seed decides which hosts live, what they are like and which probes get
@@ -95,6 +122,12 @@ type Config struct {
 	// with which target. At most 8, and only with Kernel.
 	Hops int
 
+	// ICMPLimit is how many echo replies Linux sends, all in all, and ICMPRateLimit
+	// how long it waits between two to the same address, once it has sent six at
+	// once; see kernellimit.go. Zero is no limit. Only Kernel takes them.
+	ICMPLimit     Bucket
+	ICMPRateLimit time.Duration
+
 	// MeterRate turns the meter on: requests are held against this
 	// rate, in frames a second, as they arrive. 0 is no meter. Not for Kernel.
 	MeterRate uint64
@@ -111,7 +144,7 @@ type Config struct {
 // Validate says what is wrong with c.
 func (c Config) Validate() error {
 	if int(c.Responder) >= len(responderNames) {
-		return fmt.Errorf("responder %d: must be simnet, kernel or sink", c.Responder)
+		return fmt.Errorf("responder %d: must be simnet, kernel, sink or delay", c.Responder)
 	}
 	for _, p := range []struct {
 		name  string
@@ -120,12 +153,35 @@ func (c Config) Validate() error {
 		if !(p.value >= 0 && p.value <= 1) { // so that NaN is refused too
 			return fmt.Errorf("%s %v: must be a fraction from 0 to 1", p.name, p.value)
 		}
-		if p.value != 0 && c.Responder != Simnet {
+		if p.value != 0 && !c.Responder.simulated() {
 			return fmt.Errorf("%s %v: the %s responder has no such setting: use the simnet responder", p.name, p.value, c.Responder)
 		}
 	}
-	if c.Behaviours != (Weights{}) && c.Responder != Simnet {
+	for _, s := range []struct {
+		name string
+		set  bool
+		err  error
+	}{
+		{"capacity", c.Capacity != Bucket{}, c.Capacity.validate()},
+		{"limiter", c.Limiter != Bucket{}, c.Limiter.validate()},
+		{"outage", c.Outage != Outage{}, c.Outage.validate()},
+		{"per-probe", c.PerProbe, nil},
+	} {
+		if s.err != nil {
+			return fmt.Errorf("%s %w", s.name, s.err)
+		}
+		if s.set && !c.Responder.simulated() {
+			return fmt.Errorf("%s: the %s responder has no such setting: use the simnet responder", s.name, c.Responder)
+		}
+	}
+	if err := c.validateDelay(); err != nil {
+		return err
+	}
+	if c.Behaviours != (Weights{}) && !c.Responder.simulated() {
 		return fmt.Errorf("behaviour: the %s responder has no such setting: use the simnet responder", c.Responder)
+	}
+	if err := c.validateKernelLimits(); err != nil {
+		return err
 	}
 	if c.Queues < 0 || c.Queues > maxQueues {
 		return fmt.Errorf("queues %d: must be from 1 to %d, or 0 for one a CPU", c.Queues, maxQueues)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestValidate(t *testing.T) {
@@ -18,7 +19,7 @@ func TestValidate(t *testing.T) {
 		{"all", Config{Live: 1, Loss: 0.5, Duplicate: 0.01, Seed: 1, Queues: 4, MeterRate: 1000}, ""},
 		{"kernel", Config{Responder: Kernel, Queues: maxQueues}, ""},
 		{"sink with meter", Config{Responder: Sink, MeterRate: maxMeterRate}, ""},
-		{"no such responder", Config{Responder: 3}, "responder 3"},
+		{"no such responder", Config{Responder: 4}, "responder 4"},
 		{"live above 1", Config{Live: 1.01}, "live 1.01"},
 		{"negative loss", Config{Loss: -0.1}, "loss -0.1"},
 		{"duplicate not a number", Config{Duplicate: math.NaN()}, "duplicate NaN"},
@@ -38,6 +39,19 @@ func TestValidate(t *testing.T) {
 		{"wide simnet", Config{MTU: maxSimnetMTU}, ""},
 		{"too wide for XDP", Config{Responder: Sink, MTU: maxSimnetMTU + 1}, "mtu 3501: must be from 1280 to 3500 with the sink responder"},
 		{"too wide for kernel", Config{Responder: Kernel, MTU: maxKernelMTU + 1}, "mtu 9001: must be from 1280 to 9000 with the kernel responder"},
+		{"limits", Config{Live: 1, Capacity: Bucket{1, 1}, Limiter: Bucket{1e9, 1e6}, Outage: Outage{2, 1}, PerProbe: true}, ""},
+		{"no rate", Config{Capacity: Bucket{0, 1}}, "capacity 0:1"},
+		{"no burst", Config{Limiter: Bucket{1, 0}}, "limiter 1:0"},
+		{"always out and more", Config{Outage: Outage{1, 2}}, "outage 1ns:2ns"},
+		{"sink with capacity", Config{Responder: Sink, Capacity: Bucket{1, 1}}, "capacity: the sink responder has no such setting"},
+		{"kernel with limits", Config{Responder: Kernel, ICMPLimit: Bucket{1, 1}, ICMPRateLimit: time.Millisecond}, ""},
+		{"simnet with a limit of Linux", Config{ICMPLimit: Bucket{1, 1}}, "icmp-limit: the simnet responder has no such setting"},
+		{"negative icmp-ratelimit", Config{Responder: Kernel, ICMPRateLimit: -time.Second}, "icmp-ratelimit -1s"},
+		{"delays", Config{Responder: Delay, Live: 1, Loss: 0.1, Delay: &Distribution{}, Queue: Queue{1, 1}, Reorder: 1, Capacity: Bucket{1, 1}, MTU: maxSimnetMTU}, ""},
+		{"simnet with delay", Config{Delay: &Distribution{}}, "delay: the simnet responder sends at once"},
+		{"sink with queue", Config{Responder: Sink, Queue: Queue{1, 1}}, "queue: the sink responder sends at once"},
+		{"reorder above 1", Config{Responder: Delay, Reorder: 1.5}, "reorder 1.5: must be a fraction from 0 to 1"},
+		{"queue without room", Config{Responder: Delay, Queue: Queue{1, 0}}, "queue 1:0"},
 		{"kernel with meter", Config{Responder: Kernel, MeterRate: 1}, "kernel responder has no meter"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -53,7 +67,7 @@ func TestValidate(t *testing.T) {
 }
 
 func TestResponderNames(t *testing.T) {
-	for _, r := range []Responder{Simnet, Kernel, Sink} {
+	for _, r := range []Responder{Simnet, Kernel, Sink, Delay} {
 		if got, err := ParseResponder(r.String()); err != nil || got != r {
 			t.Errorf("%s reads back as %s, %v", r, got, err)
 		}

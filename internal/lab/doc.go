@@ -15,6 +15,10 @@
 //   - simnet is the BPF program (bpf/simnet.bpf.c) that plays every host and
 //     router there is. What they do follows from a hash of seed and address;
 //     a host's behaviour is which kind of host it is. docs/lab.md tells more.
+//   - A limit is how much hosts answer (a [Bucket]) or when (an [Outage]); limit.go
+//     and bpf/include/simnet_limit.h.
+//   - The delay responder is simnet whose answers a thread of the lab sends when
+//     they are due (delay.go), by a [Distribution], a [Queue] or swaps.
 //   - The truth of a set of addresses is those of it that a sweep must find, and
 //     the records that it must write.
 //

@@ -18,9 +18,15 @@ const (
 	drawDetail    drawNumber = 4
 	drawClock     drawNumber = 5
 	drawMask      drawNumber = 6
-	drawLoss      drawNumber = 16      // plus the number of probes that came before
-	drawRouter    drawNumber = 1 << 31 // plus the hop
-	drawObjects   drawNumber = 3 << 30 // plus the hop
+
+	drawIndexLoss      drawNumber = 7 // mixed with an index; so the next
+	drawIndexDuplicate drawNumber = 8
+	drawDelay          drawNumber = 9 // mixed with the number of an answer, of address 0; so the next
+	drawSwap           drawNumber = 10
+
+	drawLoss    drawNumber = 16      // plus the number of probes that came before
+	drawRouter  drawNumber = 1 << 31 // plus the hop
+	drawObjects drawNumber = 3 << 30 // plus the hop
 )
 
 // mix is the finalizer of SplitMix64.
@@ -99,7 +105,7 @@ func (c Config) Host(a target.Addr) Host {
 	switch c.Responder {
 	case Kernel:
 		return c.kernelHost(a)
-	case Simnet:
+	case Simnet, Delay:
 		d := newDraws(c.Seed)
 		if d.below(a, drawLive, threshold(c.Live)) {
 			thresholds := c.Behaviours.thresholds()

@@ -16,7 +16,8 @@ import (
 type Lab struct {
 	config Config
 	row
-	simnet    *simnet // nil with the kernel responder
+	simnet    *simnet  // nil with the kernel responder
+	delayer   *delayer // nil with all responders but delay
 	killDelay time.Duration
 }
 
@@ -87,14 +88,26 @@ func (l *Lab) direct() error {
 
 func (l *Lab) respond() error {
 	if l.config.Responder == Kernel {
-		return l.responder.answerAll()
+		if err := l.responder.answerAll(); err != nil {
+			return err
+		}
+		return l.responder.limitEcho(l.config)
 	}
-	spec, err := simnetSpec(l.config)
+	began, err := monotonic()
+	if err != nil {
+		return err
+	}
+	spec, err := simnetSpec(l.config, began)
 	if err != nil {
 		return err
 	}
 	if l.simnet, err = loadSimnet(spec); err != nil {
 		return err
+	}
+	if l.config.Responder == Delay {
+		if l.delayer, err = startDelayer(l.config, l.responder, l.sender.mac, l.simnet.epoch); err != nil {
+			return err
+		}
 	}
 	return l.simnet.attach(l.responder)
 }
@@ -102,6 +115,9 @@ func (l *Lab) respond() error {
 // Close takes the lab away.
 func (l *Lab) Close() error {
 	var errs []error
+	if l.delayer != nil {
+		errs = append(errs, l.delayer.close())
+	}
 	if l.simnet != nil {
 		errs = append(errs, l.simnet.close())
 	}
@@ -118,6 +134,11 @@ func (l *Lab) Stats() (Stats, error) {
 	var err error
 	if l.simnet != nil {
 		if s, err = l.simnet.stats(); err != nil {
+			return Stats{}, err
+		}
+	}
+	if l.delayer != nil {
+		if s.Delay, err = l.delayer.stats(); err != nil {
 			return Stats{}, err
 		}
 	}

@@ -60,8 +60,12 @@ func stats(t testing.TB, l *Lab) Stats {
 func checkSums(t testing.TB, s Stats) {
 	t.Helper()
 	if s.Seen != s.Passed+s.Malformed+s.Requests() ||
-		s.Requests() != s.Sunk+s.Silent+s.Unanswered+s.Lost+s.Failed+s.HostsAnswered+s.Errors()+s.Broken ||
+		s.Requests() != s.Sunk+s.Silent+s.Unanswered+s.Outage+s.Lost+s.OverCapacity+s.OverLimit+s.Failed+s.HostsAnswered+s.Errors()+s.Broken ||
 		s.Answered != s.HostsAnswered+s.Errors()+s.Broken+s.Duplicated {
 		t.Errorf("counters do not add up: %+v", s)
+	}
+	if d := s.Delay; d != nil && (d.Taken != d.NoRoom+d.QueueFull+d.Departed+d.Pending || d.Departed+d.Twice != d.Sent+d.Refused ||
+		d.Injected.Count != d.Departed || d.Actual.Count != d.Departed || d.Lateness.Count != d.Departed) {
+		t.Errorf("counters of delays do not add up: %+v", d)
 	}
 }

@@ -16,12 +16,13 @@ import (
 
 // simnet is the program at the responder's end and its maps.
 type simnet struct {
+	epoch   time.Duration // CLOCK_MONOTONIC
 	objects bpf.SimnetObjects
 	link    link.Link
 }
 
 // simnetSpec is the program as the lab needs it.
-func simnetSpec(c Config) (*ebpf.CollectionSpec, error) {
+func simnetSpec(c Config, epoch time.Duration) (*ebpf.CollectionSpec, error) {
 	spec, err := bpf.LoadSimnet()
 	if err != nil {
 		return nil, fmt.Errorf("load simnet: %w", err)
@@ -29,7 +30,16 @@ func simnetSpec(c Config) (*ebpf.CollectionSpec, error) {
 	if !c.countsArrivals() {
 		spec.Maps[bpf.SimnetMapArrivals].MaxEntries = 1 // its buckets alone take 64 MiB
 	}
-	var sink, behaviours uint8
+	if c.Limiter == (Bucket{}) {
+		spec.Maps[bpf.SimnetMapLimiter].MaxEntries = 1
+	}
+	var sink, behaviours, perProbe, hold uint8
+	if c.Responder == Delay {
+		hold = 1
+	}
+	if c.PerProbe {
+		perProbe = 1
+	}
 	if c.Responder == Sink {
 		sink = 1
 	}
@@ -45,6 +55,15 @@ func simnetSpec(c Config) (*ebpf.CollectionSpec, error) {
 		bpf.SimnetVarBehaviourThresholds: c.Behaviours.thresholds(),
 		bpf.SimnetVarMeterRate:           c.MeterRate,
 		bpf.SimnetVarSink:                sink,
+		bpf.SimnetVarHold:                hold,
+		bpf.SimnetVarPerProbe:            perProbe,
+		bpf.SimnetVarEpoch:               uint64(epoch),
+		bpf.SimnetVarCapacityInterval:    c.Capacity.interval(),
+		bpf.SimnetVarCapacityTolerance:   c.Capacity.tolerance(),
+		bpf.SimnetVarLimiterInterval:     c.Limiter.interval(),
+		bpf.SimnetVarLimiterTolerance:    c.Limiter.tolerance(),
+		bpf.SimnetVarOutagePeriod:        uint64(c.Outage.Every),
+		bpf.SimnetVarOutageLength:        uint64(c.Outage.For),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("load simnet: set %s: %w", name, err)
@@ -59,6 +78,9 @@ func loadSimnet(spec *ebpf.CollectionSpec) (*simnet, error) {
 		return nil, fmt.Errorf("load simnet: lift the limit on locked memory: %w", err)
 	}
 	s := new(simnet)
+	if err := spec.Variables[bpf.SimnetVarEpoch].Get(&s.epoch); err != nil {
+		return nil, fmt.Errorf("load simnet: %w", err)
+	}
 	if err := spec.LoadAndAssign(&s.objects, nil); err != nil {
 		return nil, fmt.Errorf("load simnet: %w", err)
 	}
@@ -99,37 +121,48 @@ func (s *simnet) close() error {
 // responder:
 //
 //	Seen       = Passed + Malformed + Requests()
-//	Requests() = Sunk + Silent + Unanswered + Lost + Failed + HostsAnswered + Errors() + Broken
+//	Requests() = Sunk + Silent + Unanswered + Outage + Lost + OverCapacity + OverLimit + Failed +
+//	             HostsAnswered + Errors() + Broken
 //	Answered   = HostsAnswered + Errors() + Broken + Duplicated
 type Stats struct {
-	Seen              uint64 // frames that arrived
-	Passed            uint64 // no IPv4 request, or a fragment of one
-	Malformed         uint64 // ICMP with lengths that lie
-	EchoRequests      uint64
-	TimestampRequests uint64
-	MaskRequests      uint64
-	Sunk              uint64 // dropped by the sink
-	Silent            uint64 // nobody lives there
-	Unanswered        uint64 // the host answers no such requests
-	Lost              uint64 // for a live host, but lost on the way
-	Failed            uint64 // in frames that no answer can be made of, such as those with VLAN tags
-	HostsAnswered     uint64 // requests that their hosts answered
-	Unreachable       uint64 // requests that led to errors, by kind
-	TooBig            uint64 // that is, for a path's MTU
-	SourceQuench      uint64
-	Redirect          uint64
-	TimeExceeded      uint64
-	ParameterProblem  uint64
-	Broken            uint64 // requests that led to something with a flaw
-	Answered          uint64 // frames sent
-	Duplicated        uint64 // of these, second copies
-	StateFull         uint64 // requests judged as the first of their address, since their count found no room
+	// Began is when the lab began, on CLOCK_MONOTONIC: outages count from here.
+	Began time.Duration `json:"began_ns"`
+
+	Seen              uint64 `json:"seen"`      // frames that arrived
+	Passed            uint64 `json:"passed"`    // no IPv4 request, or a fragment of one
+	Malformed         uint64 `json:"malformed"` // ICMP with lengths that lie
+	EchoRequests      uint64 `json:"echo_requests"`
+	TimestampRequests uint64 `json:"timestamp_requests"`
+	MaskRequests      uint64 `json:"mask_requests"`
+	Sunk              uint64 `json:"sunk"`           // dropped by the sink
+	Silent            uint64 `json:"silent"`         // nobody lives there
+	Unanswered        uint64 `json:"unanswered"`     // the host answers no such requests
+	Outage            uint64 `json:"outage"`         // for a live host, but nothing came through
+	Lost              uint64 `json:"lost"`           // for a live host, but lost on the way
+	OverCapacity      uint64 `json:"over_capacity"`  // echo requests beyond the capacity of all hosts
+	OverLimit         uint64 `json:"over_limit"`     // echo requests beyond the limit of their address
+	Failed            uint64 `json:"failed"`         // in frames that no answer can be made of, such as those with VLAN tags
+	HostsAnswered     uint64 `json:"hosts_answered"` // requests that their hosts answered
+	Unreachable       uint64 `json:"unreachable"`    // requests that led to errors, by kind
+	TooBig            uint64 `json:"too_big"`        // that is, for a path's MTU
+	SourceQuench      uint64 `json:"source_quench"`
+	Redirect          uint64 `json:"redirect"`
+	TimeExceeded      uint64 `json:"time_exceeded"`
+	ParameterProblem  uint64 `json:"parameter_problem"`
+	Broken            uint64 `json:"broken"`     // requests that led to something with a flaw
+	Answered          uint64 `json:"answered"`   // frames sent, or taken to be delayed
+	Duplicated        uint64 `json:"duplicated"` // of these, second copies
+	StateFull         uint64 `json:"state_full"` // requests judged as the first of their address, since their count found no room
 
 	// RequestsRefused and RepliesRefused are frames that a ring of the veth
 	// pair had no room for, on their way to lab1 and to lab0. A ring holds
 	// 256 frames, so a sender without pacing, or a receiver that gets no CPU
 	// time, loses some. The devices count them.
-	RequestsRefused, RepliesRefused uint64
+	RequestsRefused uint64 `json:"requests_refused"`
+	RepliesRefused  uint64 `json:"replies_refused"`
+
+	// Delay is what the delay responder did with the answers; else nil.
+	Delay *DelayStats `json:"delay,omitempty"`
 }
 
 // Requests is the number of all requests.
@@ -145,7 +178,7 @@ func (s *simnet) stats() (Stats, error) {
 	if err := s.objects.Stats.Lookup(uint32(0), &cpus); err != nil {
 		return Stats{}, fmt.Errorf("read the counters of simnet: %w", err)
 	}
-	var sum Stats
+	sum := Stats{Began: s.epoch}
 	for _, c := range cpus {
 		sum.Seen += c.Seen
 		sum.Passed += c.Passed
@@ -168,6 +201,9 @@ func (s *simnet) stats() (Stats, error) {
 		sum.Broken += c.Broken
 		sum.Answered += c.Answered
 		sum.Duplicated += c.Duplicated
+		sum.Outage += c.Outage
+		sum.OverCapacity += c.OverCapacity
+		sum.OverLimit += c.OverLimit
 		sum.StateFull += c.StateFull
 	}
 	return sum, nil

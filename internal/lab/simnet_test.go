@@ -28,7 +28,7 @@ const (
 func load(t *testing.T, c Config, change ...func(*ebpf.CollectionSpec)) *simnet {
 	t.Helper()
 	labtest.Kernel(t)
-	spec, err := simnetSpec(c)
+	spec, err := simnetSpec(c, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

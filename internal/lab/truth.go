@@ -35,7 +35,7 @@ func (c Config) Truth(set target.Set, probes int) iter.Seq[target.Addr] {
 func (c Config) Answering(set target.Set, s Sweep) iter.Seq[target.Addr] {
 	set = set.Subtract(skipped)
 	// Where all live hosts answer every probe, only the number of probes counts.
-	if c.Responder == Simnet && c.Behaviours.uniform() && s.HopLimit > maxHops {
+	if c.Responder.simulated() && c.Behaviours.uniform() && s.HopLimit > maxHops {
 		return c.simnetTruth(set, s.Probes*len(s.Kinds))
 	}
 	if c.Responder == Kernel {

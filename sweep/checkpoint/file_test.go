@@ -17,8 +17,15 @@ import (
 	"xsweep/sweep/checkpoint"
 )
 
+type answer struct {
+	Target           uint32
+	Request, Attempt uint8
+}
+
+func byText(a, b answer) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
+
 var (
-	answers = []loader.Answer{
+	answers = []answer{
 		{Target: 0xc6120001, Request: 8, Attempt: 1}, {Target: 0xc6120002, Request: 8, Attempt: 1},
 		{Target: 0xc6120001, Request: 13}, {Target: 0xffffffff, Request: 8, Attempt: 61},
 	}
@@ -63,11 +70,11 @@ func closeFile(t *testing.T, f *checkpoint.File) {
 func save(t *testing.T, f *checkpoint.File, half int, state string) {
 	t.Helper()
 	var found checkpoint.Found
-	found.Answer(answers[0])
+	found.Answer(1, 8, 1)
 	found.Refusal(refusals[0])
 	found.Reset() // leaves nothing of that
 	for _, a := range answers[2*half:][:2] {
-		found.Answer(a)
+		found.Answer(a.Target, a.Request, a.Attempt)
 	}
 	found.Refusal(refusals[half])
 	if err := f.Save(&found, []byte(state)); err != nil {
@@ -76,10 +83,16 @@ func save(t *testing.T, f *checkpoint.File, half int, state string) {
 }
 
 // found is what a checkpoint has, in a fixed order.
-func found(t *testing.T, f *checkpoint.File) ([]loader.Answer, []loader.Refusal) {
+func found(t *testing.T, f *checkpoint.File) ([]answer, []loader.Refusal) {
 	t.Helper()
 	var failed error
-	a := slices.SortedFunc(f.Answers(&failed), func(a, b loader.Answer) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	var a []answer
+	for block := range f.Answers(&failed) {
+		for _, target := range block.Targets {
+			a = append(a, answer{target, block.Request, block.Attempt})
+		}
+	}
+	slices.SortFunc(a, byText)
 	if failed != nil {
 		t.Fatal(failed)
 	}
@@ -94,7 +107,7 @@ func TestReadBack(t *testing.T) {
 	path := begin(t)
 	for _, tc := range []struct {
 		name, state string
-		answers     []loader.Answer
+		answers     []answer
 		refusals    []loader.Refusal
 	}{
 		{path, `{"n":2}`, answers, refusals},
@@ -105,7 +118,7 @@ func TestReadBack(t *testing.T) {
 			t.Errorf("%s: state %q, plan %q", tc.name, f.State(), f.Plan())
 		}
 		a, r := found(t, f)
-		want := slices.SortedFunc(slices.Values(tc.answers), func(a, b loader.Answer) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		want := slices.SortedFunc(slices.Values(tc.answers), byText)
 		if !slices.Equal(a, want) || !slices.Equal(r, tc.refusals) {
 			t.Errorf("%s: found %v and %v", tc.name, a, r)
 		}

@@ -42,13 +42,14 @@ const (
 	refusalLen    = 10
 )
 
-// Answer notes a reply.
-func (f *Found) Answer(a loader.Answer) {
+// Answer notes a reply of a target, to an attempt of the kind of probe whose
+// requests have that ICMP type.
+func (f *Found) Answer(target uint32, request, attempt uint8) {
 	if f.answers == nil {
 		f.answers = map[answerKind][]byte{}
 	}
-	kind := answerKind{a.Request, a.Attempt}
-	f.answers[kind] = binary.LittleEndian.AppendUint32(f.answers[kind], a.Target)
+	kind := answerKind{request, attempt}
+	f.answers[kind] = binary.LittleEndian.AppendUint32(f.answers[kind], target)
 }
 
 // Refusal notes an error.
@@ -96,12 +97,17 @@ func (f *Found) block(kind uint8, of answerKind, entries []byte, size int) {
 	f.buffer = append(f.buffer, entries...)
 }
 
-// Answers yields the replies that the log has. What went wrong on the way is
-// written to failed.
-func (f *File) Answers(failed *error) iter.Seq[loader.Answer] {
-	return func(yield func(loader.Answer) bool) {
-		*failed = f.walk(answersBlock, func(header, raw []byte) bool {
-			return yield(loader.Answer{Target: binary.LittleEndian.Uint32(raw), Request: header[1], Attempt: header[2]})
+// Answers yields the replies that the log has, many at a time; they are valid
+// until the next ones are. What went wrong on the way is written to failed.
+func (f *File) Answers(failed *error) iter.Seq[loader.Answers] {
+	return func(yield func(loader.Answers) bool) {
+		var targets []uint32
+		*failed = f.walk(answersBlock, func(header, entries []byte) bool {
+			targets = targets[:0]
+			for ; len(entries) > 0; entries = entries[answerLen:] {
+				targets = append(targets, binary.LittleEndian.Uint32(entries))
+			}
+			return yield(loader.Answers{Request: header[1], Attempt: header[2], Targets: targets})
 		})
 	}
 }
@@ -110,24 +116,34 @@ func (f *File) Answers(failed *error) iter.Seq[loader.Answer] {
 // written to failed.
 func (f *File) Refusals(failed *error) iter.Seq[loader.Refusal] {
 	return func(yield func(loader.Refusal) bool) {
-		*failed = f.walk(refusalsBlock, func(_, raw []byte) bool {
-			return yield(loader.Refusal{
-				Target: binary.LittleEndian.Uint32(raw), From: binary.LittleEndian.Uint32(raw[4:]), Type: raw[8], Code: raw[9],
-			})
+		*failed = f.walk(refusalsBlock, func(_, entries []byte) bool {
+			for ; len(entries) > 0; entries = entries[refusalLen:] {
+				r := loader.Refusal{
+					Target: binary.LittleEndian.Uint32(entries), From: binary.LittleEndian.Uint32(entries[4:]),
+					Type: entries[8], Code: entries[9],
+				}
+				if !yield(r) {
+					return false
+				}
+			}
+			return true
 		})
 	}
 }
 
-// walk calls visit with the entries of all blocks of a kind, until it has had
-// enough.
-func (f *File) walk(kind uint8, visit func(header, raw []byte) bool) error {
+// atOnce is how many entries of a block are read at a time.
+const atOnce = 1 << 20
+
+// walk calls visit with the entries of all blocks of a kind, some at a time,
+// until it has had enough.
+func (f *File) walk(kind uint8, visit func(header, entries []byte) bool) error {
 	if f.state == nil {
 		return nil
 	}
 	at := int64(planPos + len(f.plan))
-	r := bufio.NewReaderSize(io.NewSectionReader(f.log, at, f.size-at), 1<<20)
+	r := bufio.NewReader(io.NewSectionReader(f.log, at, f.size-at))
 	var header [blockHeader]byte
-	var entry [refusalLen]byte
+	var entries []byte
 	for {
 		_, err := io.ReadFull(r, header[:])
 		if err == io.EOF {
@@ -144,20 +160,25 @@ func (f *File) walk(kind uint8, visit func(header, raw []byte) bool) error {
 		default:
 			return f.named(fmt.Errorf("%w: its log has a block of kind %d", ErrDamaged, header[0]))
 		}
-		n := int(binary.LittleEndian.Uint32(header[4:]))
+		left := int(binary.LittleEndian.Uint32(header[4:]))
 		if header[0] != kind {
-			if _, err := r.Discard(n * size); err != nil {
+			if _, err := r.Discard(left * size); err != nil {
 				return f.shortLog(err)
 			}
 			continue
 		}
-		for range n {
-			if _, err := io.ReadFull(r, entry[:size]); err != nil {
+		for left > 0 {
+			n := min(left, atOnce)
+			if len(entries) < n*size {
+				entries = make([]byte, n*size)
+			}
+			if _, err := io.ReadFull(r, entries[:n*size]); err != nil {
 				return f.shortLog(err)
 			}
-			if !visit(header[:], entry[:size]) {
+			if !visit(header[:], entries[:n*size]) {
 				return nil
 			}
+			left -= n
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package sink
 
 import (
+	"bytes"
 	"slices"
 
 	"xsweep/sweep/reply"
@@ -126,6 +127,20 @@ func (c *stagedColumn) add(records []reply.Record, row int) {
 			c.flags = append(c.flags, flag)
 		}
 	}
+}
+
+// equal says whether two columns are alike in kind and in all their values, for
+// those that are worth a look.
+func (c *stagedColumn) equal(o stagedColumn) bool {
+	switch {
+	case c.optional || o.optional:
+		return false
+	case c.addr != nil:
+		return o.addr != nil && bytes.Equal(c.fixed, o.fixed)
+	case c.text != nil:
+		return o.text != nil && bytes.Equal(c.chars, o.chars) && slices.Equal(c.ends, o.ends)
+	}
+	return false
 }
 
 // know notes that the row has a value.
