@@ -37,7 +37,7 @@ type sample struct {
 }
 
 // sampleEvery is how fine the low-water place is known.
-const sampleEvery = 50 * time.Millisecond
+const sampleEvery = 20 * time.Millisecond
 
 // progress is where in a part a sender stands.
 type progress struct {

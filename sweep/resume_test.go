@@ -17,6 +17,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
 
 	"xsweep/internal/durable"
 	"xsweep/internal/lab"
@@ -37,6 +38,7 @@ var lastingSinks = []sink.Config{
 	{Path: "live.txt", Format: sink.Text},
 	{Path: "live.jsonl", Format: sink.JSONLines},
 	{Path: "packed.txt.zst", Format: sink.Text, Compression: sink.Zstd},
+	{Path: "live.parquet", Format: sink.Parquet},
 }
 
 func (l *lasting) path(name string) string { return filepath.Join(l.dir, name) }
@@ -57,16 +59,15 @@ func (l *lasting) open(t *testing.T, ck string) (*Checkpoint, []sink.Sink) {
 		}
 		sinks = append(sinks, s)
 	}
-	if from := c.Mark(l.path("live.roaring")); from != nil {
-		if _, complete := c.Complete(); complete {
-			return c, append(sinks, sink.OpenClosed(l.path("live.roaring"), false, *from))
-		}
+	from := c.Mark(l.path("live.roaring"))
+	if _, complete := c.Complete(); complete {
+		return c, append(sinks, sink.OpenClosed(l.path("live.roaring"), false, *from))
 	}
 	live, err := sink.NewLiveSet(l.path("live.roaring"), false, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if from := c.Mark(l.path("live.roaring")); from != nil {
+	if from != nil {
 		var failed error
 		live.Continue(*from)
 		live.Seed(c.Live(&failed))
@@ -119,6 +120,19 @@ func (l *lasting) check(t *testing.T, s *Summary, world lab.Config) {
 // addresses are those in an output.
 func (l *lasting) addresses(t *testing.T, o sink.Config) []string {
 	t.Helper()
+	if o.Format == sink.Parquet {
+		rows, err := parquet.ReadFile[struct {
+			Addr string `parquet:"addr"`
+		}](l.path(o.Path))
+		if err != nil {
+			t.Fatalf("%s: %v", o.Path, err)
+		}
+		var found []string
+		for _, r := range rows {
+			found = append(found, r.Addr)
+		}
+		return found
+	}
 	content, err := os.ReadFile(l.path(o.Path))
 	if err == nil && o.Compression == sink.Zstd {
 		var r *zstd.Decoder

@@ -36,9 +36,9 @@ type saver struct {
 	spare    *checkpoint.Found
 }
 
-// recordLag is how long a record waits in its ring and in memory before a sink has
-// it, with some to spare, if the sinks are not slow: collector.settled knows.
-const recordLag = 2 * collectEvery
+// recordLag is how long a packet may be on its way from its time of arrival to
+// where a reader of the ring sees its record, with much to spare.
+const recordLag = 10 * time.Millisecond
 
 // ahead is for how many intervals a run may send before its next state is saved:
 // a disk that is slow for a while shall not be felt.
@@ -74,7 +74,7 @@ func (k *saver) begin() {
 	k.work.Add(2)
 	go func() {
 		defer k.work.Done()
-		tick := time.NewTicker(min(sampleEvery, max(k.every/4, time.Millisecond)))
+		tick := time.NewTicker(min(sampleEvery, max(k.every/8, time.Millisecond)))
 		defer tick.Stop()
 		for {
 			select {
@@ -87,7 +87,9 @@ func (k *saver) begin() {
 	}()
 	go func() {
 		defer k.work.Done()
-		tick := time.NewTicker(k.every)
+		// Somewhat sooner than asked for: what waits in rings and between two samples
+		// is probed again too.
+		tick := time.NewTicker(k.every - min(k.every/8, 2*collectEvery))
 		defer tick.Stop()
 		for {
 			select {
@@ -142,7 +144,7 @@ type saving struct {
 func (k *saver) save(s saving) error {
 	r, now := k.run, k.run.clock.Now()
 	if !s.ended {
-		now = min(now-int64(recordLag), r.collector.settled())
+		now = r.collector.settled() - int64(recordLag)
 	}
 	low := max(k.lowWater(now), k.base.Low)
 	snapshot := r.collector.snapshot(k.spare)
