@@ -40,7 +40,9 @@ func (r *run) finish() (Summary, error) {
 		errs = append(errs, err)
 	}
 	complete, err := r.conclude()
-	errs = append(errs, err)
+	if failure := r.failure(); err != nil && (failure == nil || failure.Error() != err.Error()) {
+		errs = append(errs, err)
+	}
 	s, err := r.sumUp(&stats)
 	if err = errors.Join(append(errs, err)...); err != nil {
 		s.Error = err.Error()

@@ -134,7 +134,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 		wants []string
 	}{
 		{"ck", 5, []string{"damaged", "mv " + s.path("ck.prev") + " " + s.path("ck")}},
-		{"ck.log", 13, []string{"damaged", s.path("ck.prev")}},
+		{"ck.log", 13, []string{"damaged", s.path("ck")}},
 	} {
 		content := []byte(before[tc.file])
 		for at := random.IntN(tc.step); at < len(content); at += tc.step {

@@ -103,11 +103,7 @@ func (f *File) open() error {
 	if envelope, err = readState(f.path); err != nil {
 		return f.blame(err)
 	}
-	f.state, f.size, f.crc = envelope.Of, envelope.Size, envelope.CRC
-	if id, err := hex.DecodeString(envelope.ID); err != nil || copy(f.id[:], id) != idLen {
-		return f.blame(fmt.Errorf("%w: it names no log", ErrDamaged))
-	}
-	if err := f.checkLog(); err != nil {
+	if err := f.take(envelope); err != nil {
 		return f.blame(err)
 	}
 	f.begun = true
@@ -119,10 +115,36 @@ func (f *File) blame(err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		return err
 	}
-	if _, statErr := readState(f.path + prevSuffix); statErr != nil {
-		return fmt.Errorf("%w; there is none from before it: remove it to begin anew", err)
+	if !f.previousIsGood() {
+		return fmt.Errorf("%w; there is no good one from before it: remove it to begin anew", err)
 	}
 	return fmt.Errorf("%w; the one before it is kept: `mv %s%s %s` goes on from there", err, f.path, prevSuffix, f.path)
+}
+
+// previousIsGood says whether the state before is whole, and as much of the log as
+// belongs to it.
+func (f *File) previousIsGood() bool {
+	envelope, err := readState(f.path + prevSuffix)
+	if err != nil {
+		return false
+	}
+	p := &File{path: f.path + prevSuffix, log: f.log}
+	if p.log == nil {
+		if p.log, err = os.Open(filepath.Join(filepath.Dir(f.path), filepath.Base(envelope.Log))); err != nil {
+			return false
+		}
+		defer p.log.Close()
+	}
+	return p.take(envelope) == nil
+}
+
+// take believes a state, if its log is what it says.
+func (f *File) take(e envelope) error {
+	f.state, f.size, f.crc = e.Of, e.Size, e.CRC
+	if id, err := hex.DecodeString(e.ID); err != nil || copy(f.id[:], id) != idLen {
+		return fmt.Errorf("%w: it names no log", ErrDamaged)
+	}
+	return f.checkLog()
 }
 
 // lock opens the log and takes the lock.
