@@ -34,6 +34,13 @@ This is a load test. Targets outside of loopback, link-local and benchmarking
 addresses (198.18.0.0/15) and of the subnets of this machine get at most 10k
 probes a second, unless --i-am-authorised says that you may.
 
+Without a mode it runs one trial at --rate. Modes: --search finds NDR (the highest
+rate without loss) and PDR (with 0.1 % and 0.5 % of it, or as --loss says), then
+measures latencies at 10, 50 and 90 % of NDR, and finds out whether the target only
+limits its answers; --sweep runs trials at one rate after the other; --soak holds
+--rate and reports each second; --recovery overloads the target, then measures
+how long at --rate probes are still lost. docs/benchmarking.md explains them.
+
 Tables go to standard output, everything else to standard error. Ctrl-C stops
 sending, waits the drain time and sums up; a second one ends the wait.
 
@@ -41,7 +48,12 @@ Exit status: 0 done; 1 failed while running, nobody answered, or no trial was
 valid; 2 bad usage or input, nothing was sent; 130 interrupted.`
 
 const benchExamples = `  xsweep bench --rate 20k --duration 2s 192.0.2.7
-  xsweep bench --rate 5k --duration 1s --summary run.json 192.0.2.7 192.0.2.8`
+  xsweep bench --rate 5k --duration 1s --summary run.json 192.0.2.7 192.0.2.8
+  xsweep bench --search --max-rate 20k --duration 200ms --warmup 100ms 192.0.2.7
+  xsweep bench --sweep 2k:10k:4k --duration 500ms 192.0.2.7
+  xsweep bench --rate 5k --soak 2s 192.0.2.7
+  xsweep bench --rate 5k --recovery 2 --duration 1s 192.0.2.7
+  xsweep lab --responder kernel -- xsweep bench --rate 10k --duration 1s 198.18.2.7`
 
 // benchFlags are the flags of the bench command.
 type benchFlags struct {
@@ -54,6 +66,19 @@ type benchFlags struct {
 	burst      int
 	authorised bool
 
+	search           bool
+	loss             string
+	minRate, maxRate pace.Rate
+	trials           int
+	width            float64
+	sweep            string
+	soak             time.Duration
+	recovery         float64
+
+	goals []float64
+	loads []uint64
+	view  *benchView
+
 	summary string
 	quiet   bool
 	verbose int
@@ -63,7 +88,7 @@ type benchFlags struct {
 }
 
 func newBenchCommand(env *environment) *cobra.Command {
-	f := &benchFlags{rate: sweep.DefaultRate}
+	f := &benchFlags{rate: sweep.DefaultRate, minRate: 100, maxRate: searchRate, width: 0.005}
 	c := &cobra.Command{
 		Use:     "bench [flags] TARGET...",
 		Short:   "Measure how well a host answers",
@@ -87,6 +112,15 @@ func (f *benchFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.duration, "duration", bench.DefaultDuration, "how long a trial sends probes that count")
 	flags.DurationVar(&f.warmup, "warmup", bench.DefaultWarmup, "how long it sends others before")
 	flags.DurationVar(&c.Drain, "drain", bench.DefaultDrain, "how long late answers are waited for")
+	flags.BoolVar(&f.search, "search", false, "find the highest rates without loss (NDR) and with little of it (PDR)")
+	flags.StringVar(&f.loss, "loss", "0,0.1%,0.5%", "`RATIOS` of loss to search for")
+	flags.Var(flagValue[pace.Rate]{&f.minRate, pace.ParseRate, pace.Rate.String, "rate"}, "min-rate", "lowest rate of a search")
+	flags.Var(flagValue[pace.Rate]{&f.maxRate, pace.ParseRate, pace.Rate.String, "rate"}, "max-rate", "highest rate of a search")
+	flags.IntVar(&f.trials, "trials", 3, "how many trials decide about a rate of a search")
+	flags.Var(flagValue[float64]{&f.width, parseRatio, showRatio, "ratio"}, "width", "how far apart the bounds may be that a search finds")
+	flags.StringVar(&f.sweep, "sweep", "", "run a trial at each rate of `A:B:STEP`, from A to B")
+	flags.DurationVar(&f.soak, "soak", 0, "hold the rate so long, and report each second")
+	flags.Float64Var(&f.recovery, "recovery", 0, "send `FACTOR` times the rate for the duration, then measure how long the rate loses probes")
 	flags.Var(flagValue[int]{&f.burst, parseInt, showInt, "count"}, "burst", "send so many at once, and so many again when the rate allows (default: evenly)")
 	flags.StringVar(&f.size, "size", strconv.Itoa(bench.DefaultSize), "`BYTES` of ICMP data of probes, or several with commas, or rfc2544 for its set of frame sizes")
 	flags.StringVar(&f.tx, "tx", string(bench.TxAuto), "how to send: auto, packet or xdp")
@@ -165,6 +199,9 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 	case c.Drain <= 0:
 		return fmt.Errorf("--drain %v: must be above 0", c.Drain)
 	}
+	if err := f.completeMode(); err != nil {
+		return err
+	}
 	targets, err := readTargets(ctx, env, args, nil)
 	if err != nil {
 		return err
@@ -186,7 +223,7 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 
 // checkManners refuses loads that strangers may not get.
 func (f *benchFlags) checkManners() error {
-	f.config.MaxRate = f.maxRate()
+	f.config.MaxRate = f.highest()
 	if f.authorised || f.config.MaxRate <= bench.PoliteRate {
 		return nil
 	}
@@ -201,9 +238,6 @@ func (f *benchFlags) checkManners() error {
 	return nil
 }
 
-// maxRate is the highest load of any trial.
-func (f *benchFlags) maxRate() uint64 { return uint64(f.rate) }
-
 func runBench(ctx context.Context, env *environment, f *benchFlags, args []string) error {
 	if err := f.complete(ctx, env, args); err != nil {
 		return usageError(err)
@@ -214,10 +248,14 @@ func runBench(ctx context.Context, env *environment, f *benchFlags, args []strin
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f.config.Log = env.logger(env.stderr, f.verbose, f.quiet)
+	f.view = newBenchView(env, f.quiet, f.soak > 0)
+	defer f.view.end()
+	f.config.Log = env.logger(f.view, f.verbose, f.quiet)
+	f.config.Progress = f.view.progress
 	f.config.Skip = onInterrupt(cancel, func(text string) { f.config.Log.Warn(text) })
 	result := &bench.Result{Version: version(), Command: os.Args, Config: f.describe(), Started: time.Now().UTC()}
-	runErr := f.run(ctx, env, result)
+	runErr := f.run(ctx, result)
+	f.view.end()
 	if start := (*sweep.StartError)(nil); errors.As(runErr, &start) {
 		return runErr
 	}
@@ -225,7 +263,7 @@ func runBench(ctx context.Context, env *environment, f *benchFlags, args []strin
 }
 
 // run runs the trials, one size after the other.
-func (f *benchFlags) run(ctx context.Context, env *environment, result *bench.Result) error {
+func (f *benchFlags) run(ctx context.Context, result *bench.Result) error {
 	for _, size := range f.sizes {
 		c := f.config
 		c.Size = size
@@ -250,16 +288,6 @@ func (f *benchFlags) run(ctx context.Context, env *environment, result *bench.Re
 	return nil
 }
 
-// mode runs the trials of one size.
-func (f *benchFlags) mode(ctx context.Context, session *bench.Session, result *bench.Result) error {
-	t, err := session.Trial(ctx, bench.Load{Rate: uint64(f.rate), Duration: f.duration, Warmup: f.warmup, Burst: f.burst})
-	if err != nil {
-		return err
-	}
-	result.Trials = append(result.Trials, t)
-	return nil
-}
-
 // describe is the configuration as the summary shows it.
 func (f *benchFlags) describe() map[string]any {
 	var targets []string
@@ -268,6 +296,8 @@ func (f *benchFlags) describe() map[string]any {
 	}
 	return map[string]any{
 		"targets": targets, "rate": uint64(f.rate), "duration": f.duration.String(), "warmup": f.warmup.String(), "drain": f.config.Drain.String(),
+		"search": f.search, "loss": f.goals, "min_rate": uint64(f.minRate), "max_rate": uint64(f.maxRate), "trials": f.trials, "width": f.width,
+		"sweep": f.sweep, "soak": f.soak.String(), "recovery": f.recovery, "max_pacing_error": f.config.PacingError,
 		"sizes": f.sizes, "burst": f.burst, "tx": f.config.Tx, "tx_threads": max(f.config.Threads, 1), "xdp": f.config.XDP.String(), "interface": f.config.Interface,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -28,9 +29,29 @@ func printBench(w io.Writer, r *bench.Result) error {
 			printTargetTable(out, last.Targets)
 		}
 		fmt.Fprintln(out)
+		printThroughputs(out, r)
 	}
 	fmt.Fprintln(out, r.Verdict)
 	return out.Flush()
+}
+
+// printThroughputs prints what a search has found.
+func printThroughputs(w io.Writer, r *bench.Result) {
+	all := slices.Concat(r.NDR, r.PDR)
+	if len(all) == 0 {
+		return
+	}
+	t := table(w)
+	fmt.Fprintln(t, "size\tgoal\tlower\tupper\tanswered/s\tlimited by\t")
+	for _, f := range all {
+		upper := "-"
+		if f.Upper > 0 {
+			upper = fmt.Sprint(f.Upper)
+		}
+		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%.0f\t%s\t\n", f.Size, goalName(f.Goal), f.Lower, upper, f.Conditional, f.Limit)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
 }
 
 func table(w io.Writer) *tabwriter.Writer {

@@ -36,6 +36,10 @@ const (
 // ErrDetached says that somebody took the judge off the device.
 var ErrDetached = errors.New("the judge was taken off the device by somebody else")
 
+// ErrSilent says that nobody answered the warm-up, so that there is nothing to
+// search for.
+var ErrSilent = errors.New("the targets do not answer")
+
 // running is a trial under way.
 type running struct {
 	s       *Session

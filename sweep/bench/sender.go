@@ -21,7 +21,6 @@ type sender struct {
 	err    error
 	begin  chan struct{} // closed to let it go
 	done   chan struct{}
-	once   sync.Once
 	told   bool // of the end of the overload
 }
 

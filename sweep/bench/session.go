@@ -203,6 +203,9 @@ func (s *Session) loadKernel() (*loader.Transmit, error) {
 	})
 }
 
+// Size is the ICMP data of a probe, in bytes.
+func (s *Session) Size() int { return s.config.Size }
+
 // Close takes the judge off the device.
 func (s *Session) Close() error {
 	if s.judge == nil {
