@@ -186,8 +186,8 @@ static __always_inline int reordered(struct bench_flow *flow, __u64 index)
 	return index < next;
 }
 
-/* When a probe was to leave: never after it did. The schedule begins with the
- * first answer that is seen, which is of the warm-up where there is one. */
+/* When a probe was to leave: never after it did. The schedule begins behind the
+ * warm-up, with the first answer that is seen. */
 static __always_inline __u64 schedule(struct bench_flow *flow, const struct bench_trial *t, __u64 offset, __u64 sent)
 {
 	__u64 behind, due;
@@ -245,7 +245,6 @@ static __always_inline enum bench_verdict judge_answer(struct bench_counters *c,
 	if (mark == MARK_AGAIN)
 		return index < t->measured ? BENCH_WARMUP : BENCH_DUPLICATE;
 	rtt = now - sent;
-	due = schedule(flow, t, offset, sent);
 	if (rtt > t->drain_ns)
 		return index < t->measured ? BENCH_WARMUP : BENCH_LATE;
 	late_order = reordered(flow, index);
@@ -260,6 +259,7 @@ static __always_inline enum bench_verdict judge_answer(struct bench_counters *c,
 				flow->gap = now - flow->arrived;
 		}
 		note_latency(&c->sent, &from_sent, rtt);
+		due = schedule(flow, t, offset, sent);
 		note_latency(&c->scheduled, &from_scheduled, now - due);
 	}
 	flow->transit = rtt;

@@ -71,7 +71,8 @@ struct bench_trial {
  * rule: where they come over several, jitter and gap are approximate. */
 struct bench_flow {
 	__u64 next;       /* one more than the highest index that was answered; 0: none was */
-	__u64 origin;     /* when the probe with the trial's first index was to leave, ns; 0: not known */
+	__u64 origin;     /* when the probe with the trial's first index was to leave, by the first
+			     behind the warm-up, ns; 0: not known */
 	__u64 answered;   /* in time */
 	__u64 transit;    /* of the last answer, ns */
 	__u64 jitter;     /* 16 times that of RFC 3550, section 6.4.1 */

@@ -48,12 +48,12 @@ Exit status: 0 done; 1 failed while running, nobody answered, or no trial was
 valid; 2 bad usage or input, nothing was sent; 130 interrupted.`
 
 const benchExamples = `  xsweep bench --rate 20k --duration 2s 192.0.2.7
-  xsweep bench --rate 5k --duration 1s --summary run.json 192.0.2.7 192.0.2.8
-  xsweep bench --search --max-rate 20k --duration 200ms --warmup 100ms 192.0.2.7
-  xsweep bench --sweep 2k:10k:4k --duration 500ms 192.0.2.7
-  xsweep bench --rate 5k --soak 2s 192.0.2.7
-  xsweep bench --rate 5k --recovery 2 --duration 1s 192.0.2.7
-  xsweep lab --responder kernel -- xsweep bench --rate 10k --duration 1s 198.18.2.7`
+  xsweep bench --tx packet --rate 5k --duration 1s --summary run.json 192.0.2.7 192.0.2.8
+  xsweep bench --tx packet --search --max-rate 20k --duration 200ms -o report.html 192.0.2.7
+  xsweep bench --tx packet --sweep 2k:10k:4k --duration 500ms 192.0.2.7
+  xsweep bench --tx packet --rate 5k --soak 2s 192.0.2.7
+  xsweep bench --tx packet --rate 5k --recovery 2 --duration 1s 192.0.2.7
+  xsweep lab --responder kernel -- xsweep bench --tx packet --rate 10k --duration 1s 198.18.2.7`
 
 // benchFlags are the flags of the bench command.
 type benchFlags struct {
@@ -79,6 +79,9 @@ type benchFlags struct {
 	loads []uint64
 	view  *benchView
 
+	output  []string
+	format  string
+	force   bool
 	summary string
 	quiet   bool
 	verbose int
@@ -102,6 +105,7 @@ func newBenchCommand(env *environment) *cobra.Command {
 	}
 	f.register(c.Flags())
 	f.changed = c.Flags().Changed
+	c.AddCommand(newCompareCommand(env))
 	return c
 }
 
@@ -132,6 +136,9 @@ func (f *benchFlags) register(flags *pflag.FlagSet) {
 	flags.Var(flagValue[netip.Addr]{&c.Source, parseSource, showAddr, "address"}, "source", "send from this address (default: as the routes say)")
 	flags.Var(flagValue[net.HardwareAddr]{&c.GatewayMAC, parseMAC, net.HardwareAddr.String, "mac"}, "gateway-mac", "send frames to this Ethernet address (default: the gateway's)")
 	flags.BoolVar(&f.authorised, "i-am-authorised", false, "the owners of the targets agree to a load test: lifts the limit of 10k probes a second")
+	flags.StringArrayVarP(&f.output, "output", "o", nil, "write a report to `FILE`: .html for a page, .hgrm for the last trial's latencies in HdrHistogram's format; may be repeated")
+	flags.StringVar(&f.format, "format", "text", "what goes to standard output: text, or hgrm for the last trial's latencies")
+	flags.BoolVar(&f.force, "force", false, "replace files that are there")
 	flags.StringVar(&f.summary, "summary", "", "write all results as JSON to `FILE`, - is standard output")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "nothing on standard error but errors")
 	flags.CountVarP(&f.verbose, "verbose", "v", "say what was chosen, and why; twice (-vv): every step")
@@ -198,6 +205,9 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 		return fmt.Errorf("--warmup %v: must not be negative", f.warmup)
 	case c.Drain <= 0:
 		return fmt.Errorf("--drain %v: must be above 0", c.Drain)
+	}
+	if err := f.checkReports(); err != nil {
+		return err
 	}
 	if err := f.completeMode(); err != nil {
 		return err
@@ -318,7 +328,11 @@ func (f *benchFlags) conclude(env *environment, result *bench.Result, runErr err
 	if err == nil {
 		err = summary.writeText(text)
 	}
-	if f.summary != "-" {
+	err = errors.Join(err, f.writeReports(result))
+	switch {
+	case f.format == "hgrm":
+		err = errors.Join(err, writeHGRM(env.stdout, result))
+	case f.summary != "-":
 		err = errors.Join(err, printBench(env.stdout, result))
 	}
 	switch err = errors.Join(runErr, err); {

@@ -156,7 +156,7 @@ func (r *running) rates() {
 // recovery looks for the last probe that was lost behind the overload.
 func (r *running) recovery() {
 	var lost uint64
-	for n := r.total; n > r.switched; n-- {
+	for n := min(r.total, r.handed()); n > r.switched; n-- {
 		answered, known := r.s.judge.Answered(r.base + n - 1)
 		if !known {
 			break

@@ -137,7 +137,7 @@ func (w *sender) turn(waiter *pace.Waiter, index uint64) error {
 	}
 	// The transmitter holds some thousands, which must leave at the old rate.
 	for w.tx.Handed() < index/uint64(w.s.config.Threads) {
-		if !waiter.Until(waiter.Now() + int64(20*time.Microsecond)) {
+		if !waiter.Until(waiter.Now() + int64(200*time.Microsecond)) {
 			return transmit.ErrStopped
 		}
 	}
