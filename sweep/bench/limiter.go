@@ -57,7 +57,7 @@ func FindLimiter(ctx context.Context, run Runner, rate uint64, duration time.Dur
 	double, short, long := &trials[0], &trials[1], &trials[2]
 	l := fit(short, long)
 	// The bucket is in the answers at twice the rate too.
-	expected := l.Burst + l.Rate*double.Duration
+	expected := l.Burst + l.Rate*double.took()
 	if l.Rate <= 0 || math.Abs(float64(double.Answered)-expected) > constant*expected {
 		return nil, trials, nil
 	}
@@ -66,7 +66,15 @@ func FindLimiter(ctx context.Context, run Runner, rate uint64, duration time.Dur
 
 // fit finds rate and bucket from the answers to two trials of the same load.
 func fit(short, long *Trial) Limiter {
-	l := Limiter{Rate: (float64(long.Answered) - float64(short.Answered)) / (long.Duration - short.Duration)}
-	l.Burst = max(float64(short.Answered)-l.Rate*short.Duration, 0)
+	l := Limiter{Rate: (float64(long.Answered) - float64(short.Answered)) / (long.took() - short.took())}
+	l.Burst = max(float64(short.Answered)-l.Rate*short.took(), 0)
 	return l
+}
+
+// took is how long a trial really sent, in seconds: a limiter goes by the clock.
+func (t *Trial) took() float64 {
+	if t.RateSent <= 0 {
+		return t.Duration
+	}
+	return float64(t.Sent) / t.RateSent
 }

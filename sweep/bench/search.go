@@ -58,9 +58,14 @@ type outcome struct {
 // The first ones only say where to look (RFC 9971, section 5.2).
 var preludes = []float64{0.25, 1}
 
-// maxInvalid is how often a load is tried before it counts as one that the
-// generator cannot send.
-const maxInvalid = 5
+// How often a load is tried before it counts as one that the generator cannot
+// send: where it is close to what it can, and where it is far off. Each may have
+// been a moment when others had the CPU.
+const (
+	maxClose = 5
+	maxFar   = 2
+	farOff   = 0.1
+)
 
 // Search finds the bounds of all goals. Trials of one goal serve the others too:
 // that is the multiple-loss-ratio search of RFC 9971 (MLRsearch), in a simple form.
@@ -269,6 +274,7 @@ func (s *search) hints(g Goal, trial time.Duration) (lower, upper uint64) {
 
 // measure runs a trial. A load that the generator cannot send lowers Max.
 func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) error {
+	best := 0.0
 	for try := 1; ; try++ {
 		t, err := s.run.Trial(ctx, Load{Rate: load, Duration: trial, Warmup: s.Warmup, Settle: true, Purpose: "search"})
 		if err != nil {
@@ -288,11 +294,13 @@ func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) 
 			return ErrSilent
 		case t.Valid:
 			return nil
-		case try < maxInvalid && math.Abs(t.Generator.PacingError) < 0.1:
-			continue // it may have been a moment
+		}
+		best = max(best, t.RateSent)
+		if far := math.Abs(t.Generator.PacingError) >= farOff; !far && try < maxClose || try < maxFar {
+			continue
 		}
 		// Loads above are out of reach as well.
-		reach := min(uint64(t.RateSent*0.98), uint64(float64(load)*0.95), load-1)
+		reach := min(uint64(best*0.98), uint64(float64(load)*0.95), load-1)
 		if reach < s.Min {
 			return fmt.Errorf("the generator cannot even send %d probes a second: %s", load, t.Reason)
 		}
