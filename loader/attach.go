@@ -46,6 +46,15 @@ func (r *Reply) Attach(device string, ifindex int, mode XDPMode) (XDPMode, error
 	if r.used {
 		return 0, errors.New("attach xdp: a reply filter serves one device once: load another")
 	}
+	l, got, err := attachXDP(r.objects.XsweepReply, device, ifindex, mode)
+	if err == nil {
+		r.link, r.used = l, true
+	}
+	return got, err
+}
+
+// attachXDP puts a program on a device and says in which mode.
+func attachXDP(program *ebpf.Program, device string, ifindex int, mode XDPMode) (link.Link, XDPMode, error) {
 	tries := []XDPMode{mode}
 	if mode == Auto {
 		tries = []XDPMode{Native, Generic}
@@ -56,14 +65,13 @@ func (r *Reply) Attach(device string, ifindex int, mode XDPMode) (XDPMode, error
 		if m == Generic {
 			flags = link.XDPGenericMode
 		}
-		l, err := link.AttachXDP(link.XDPOptions{Program: r.objects.XsweepReply, Interface: ifindex, Flags: flags})
+		l, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: ifindex, Flags: flags})
 		if err == nil {
-			r.link, r.used = l, true
-			return m, nil
+			return l, m, nil
 		}
 		// Neither mode can share the device with a program in the other.
 		if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) {
-			return 0, occupiedError(device, ifindex)
+			return nil, 0, occupiedError(device, ifindex)
 		}
 		errs = append(errs, fmt.Errorf("%s mode: %w", m, unwrapErrno(err)))
 	}
@@ -73,13 +81,13 @@ func (r *Reply) Attach(device string, ifindex int, mode XDPMode) (XDPMode, error
 	}
 	switch {
 	case errors.Is(err, unix.EPERM):
-		return 0, fmt.Errorf("attach xdp to %s: %w", device, privilegeError(err))
+		return nil, 0, fmt.Errorf("attach xdp to %s: %w", device, privilegeError(err))
 	case !deviceExists(ifindex): // the kernel calls that an invalid argument
-		return 0, fmt.Errorf("attach xdp to %s: %w", device, unix.ENODEV)
+		return nil, 0, fmt.Errorf("attach xdp to %s: %w", device, unix.ENODEV)
 	case mode == Native:
-		return 0, fmt.Errorf("attach xdp to %s: %w: its driver may have no XDP, or its MTU or queues may not fit: use --xdp generic", device, err)
+		return nil, 0, fmt.Errorf("attach xdp to %s: %w: its driver may have no XDP, or its MTU or queues may not fit: use --xdp generic", device, err)
 	default:
-		return 0, fmt.Errorf("attach xdp to %s: %w", device, err)
+		return nil, 0, fmt.Errorf("attach xdp to %s: %w", device, err)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // soakEnv says how long TestSoak sweeps, as a Go duration.
-const soakEnv = "XSWEEP_SOAK"
+const soakEnv = "XSWEEP_TEST_SOAK"
 
 // soakFirst is the first address of what it sweeps.
 const soakFirst = target.Addr(0xf0000000)

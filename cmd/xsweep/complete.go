@@ -19,6 +19,7 @@ import (
 	"xsweep/internal/lab"
 	"xsweep/loader"
 	"xsweep/sweep"
+	"xsweep/sweep/bench"
 	"xsweep/sweep/probe"
 	"xsweep/sweep/sink"
 )
@@ -30,18 +31,21 @@ type completer func(text string) ([]cobra.Completion, cobra.ShellCompDirective)
 // come before. Flags that have none take files if their value is called FILE,
 // devices if DEVICE, and otherwise what nobody can guess.
 var flagCompleters = map[string]completer{
-	"tx":         oneOf(string(sweep.TxAuto), string(sweep.TxPacket), string(sweep.TxRaw), string(sweep.TxXDP)),
-	"xdp":        oneOf(loader.Auto.String(), loader.Native.String(), loader.Generic.String()),
-	"format":     oneOf(formatNames()...),
-	"replies":    oneOf(string(sweep.PositiveReplies), string(sweep.ErrorReplies), string(sweep.AllReplies)),
-	"probe":      someOf(kindNames()...),
-	"fields":     someOf(sink.FieldNames()...),
-	"dscp":       oneOf(names(dscpNames)...),
-	"rate":       oneOf("1k", "10k", "100k", "1M", "max"),
-	"log-format": oneOf(logFormats...),
-	"responder":  oneOf(lab.Simnet.String(), lab.Delay.String(), lab.Kernel.String()),
-	"behaviour":  weighted,
-	"truth":      func(string) ([]cobra.Completion, cobra.ShellCompDirective) { return attachedPrefixes() },
+	"tx":            oneOf(string(sweep.TxAuto), string(sweep.TxPacket), string(sweep.TxRaw), string(sweep.TxXDP)),
+	"bench tx":      oneOf(string(bench.TxAuto), string(bench.TxPacket), string(bench.TxXDP)),
+	"bench format":  oneOf("text", "hgrm"),
+	"xdp":           oneOf(loader.Auto.String(), loader.Native.String(), loader.Generic.String()),
+	"format":        oneOf(formatNames()...),
+	"replies":       oneOf(string(sweep.PositiveReplies), string(sweep.ErrorReplies), string(sweep.AllReplies)),
+	"on-sink-error": oneOf(string(sweep.StopOnSinkError), string(sweep.ContinueOnSinkError)),
+	"probe":         someOf(kindNames()...),
+	"fields":        someOf(sink.FieldNames()...),
+	"dscp":          oneOf(names(dscpNames)...),
+	"rate":          oneOf("1k", "10k", "100k", "1M", "max"),
+	"log-format":    oneOf(logFormats...),
+	"responder":     oneOf(lab.Simnet.String(), lab.Delay.String(), lab.Kernel.String()),
+	"behaviour":     weighted,
+	"truth":         func(string) ([]cobra.Completion, cobra.ShellCompDirective) { return attachedPrefixes() },
 }
 
 // valueCompleters go by what help calls the value.

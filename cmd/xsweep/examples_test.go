@@ -82,7 +82,7 @@ func TestExamples(t *testing.T) {
 				}
 				cmd := exec.Command("bash", "-c", exampleScript(example))
 				cmd.Dir = dir
-				cmd.Env = append(os.Environ(), "XSWEEP_COOLDOWN=200ms")
+				cmd.Env = append(os.Environ(), "XSWEEP_COOLDOWN=200ms", "XSWEEP_DRAIN=200ms", "XSWEEP_MAX_PACING_ERROR=100%")
 				var errs bytes.Buffer
 				cmd.Stderr = &errs
 				if err := cmd.Run(); err != nil {

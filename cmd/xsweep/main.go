@@ -143,7 +143,7 @@ Sweep only networks that you may: see "Being a good citizen" in the README.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w: see `%s --help`", err, c.CommandPath()))
 	})
-	root.AddCommand(newSweepCommand(env), newLabCommand(env), newDoctorCommand(env), newConfigCommand(env), newVersionCommand(env), newCompletionCommand(env), newManCommand())
+	root.AddCommand(newSweepCommand(env), newBenchCommand(env), newLabCommand(env), newDoctorCommand(env), newConfigCommand(env), newVersionCommand(env), newCompletionCommand(env), newManCommand())
 	root.SetUsageFunc(printUsage)
 	registerCompletions(root)
 	return root

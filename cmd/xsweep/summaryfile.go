@@ -71,6 +71,14 @@ func (f *summaryFile) write(s *sweep.Summary) error {
 	if err != nil {
 		return err
 	}
+	return f.writeText(text)
+}
+
+// writeText writes a summary that is text already.
+func (f *summaryFile) writeText(text []byte) error {
+	if f.path == "" {
+		return nil
+	}
 	if f.w != nil {
 		if _, err := f.w.Write(text); err != nil {
 			return fmt.Errorf("summary: %w", err)

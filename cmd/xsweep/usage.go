@@ -19,6 +19,9 @@ func printUsage(c *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString("Usage:\n")
 	if c.HasAvailableSubCommands() {
+		if c.HasParent() { // it does something by itself too
+			fmt.Fprintf(&b, "  %s\n", c.UseLine())
+		}
 		fmt.Fprintf(&b, "  %s COMMAND [flags] [ARGS]\n\nCommands:\n", c.CommandPath())
 		for _, sub := range c.Commands() {
 			if sub.IsAvailableCommand() {

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Result is all that a benchmark found out: what --summary writes.
+type Result struct {
+	Version     string         `json:"version"`
+	Command     []string       `json:"command"`
+	Config      map[string]any `json:"config"`
+	Started     time.Time      `json:"started"`
+	Ended       time.Time      `json:"ended"`
+	Interrupted bool           `json:"interrupted"`
+	Environment Environment    `json:"environment"`
+	Trials      []Trial        `json:"trials"`
+	// NDR and PDR are what the searches found, one a size.
+	NDR []Throughput `json:"ndr,omitempty"`
+	PDR []Throughput `json:"pdr,omitempty"`
+	// Limiter is set where the target limits its answers.
+	Limiter *Limiter `json:"limiter,omitempty"`
+	Verdict string   `json:"verdict"`
+	Error   string   `json:"error,omitempty"`
+}
+
+// JSON is the result in JSON, indented.
+func (r *Result) JSON() ([]byte, error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(text, '\n'), nil
+}
+
+// Throughput is what a search found for one goal: the load lies between Lower,
+// which reached the goal, and Upper, which did not.
+type Throughput struct {
+	Goal  float64 `json:"goal"` // loss ratio
+	Size  int     `json:"size"` // bytes of ICMP data
+	Lower uint64  `json:"lower"`
+	Upper uint64  `json:"upper"` // 0: no load was too high
+	// Limit says what ended the search where no load was too high: generator or
+	// max-rate; or what was found where every load was: min-rate.
+	Limit string `json:"limit,omitempty"`
+	// Conditional is the rate of answers at Lower, the conditional throughput of
+	// RFC 9971.
+	Conditional float64 `json:"conditional"`
+}
+
+// Answered says whether anybody answered.
+func (r *Result) Answered() bool { return answers(r.Trials) }
+
+// answers says whether any of the trials had an answer in time.
+func answers(trials []Trial) bool {
+	for _, t := range trials {
+		if t.Answered > 0 || t.Verdicts["warmup"] > 0 || t.Late > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Conclude says in one sentence what came out.
+func (r *Result) Conclude() {
+	r.Verdict = r.conclude()
+}
+
+func (r *Result) conclude() string {
+	if len(r.Trials) == 0 {
+		return "no trial was run"
+	}
+	last := &r.Trials[len(r.Trials)-1]
+	if !answers(r.Trials) {
+		var errors uint64
+		for _, t := range r.Trials {
+			errors += t.Errors
+		}
+		if errors > 0 {
+			return fmt.Sprintf("the target did not answer: only errors came, %d of them", errors)
+		}
+		return "the target did not answer a single probe"
+	}
+	if l := r.Limiter; l != nil {
+		return fmt.Sprintf("the target limits its answers to %.0f a second, with a bucket of %.0f: this is a limit, not its capacity", l.Rate, l.Burst)
+	}
+	if dead := silent(r.Trials); len(dead) > 0 {
+		return fmt.Sprintf("of %d targets %d did not answer: %s", len(last.Targets), len(dead), join(dead))
+	}
+	if len(r.NDR) > 0 {
+		return r.NDR[0].sentence()
+	}
+	if r.Interrupted {
+		return "interrupted: what was measured so far is incomplete"
+	}
+	if len(r.Trials) > 1 {
+		return concludeSeveral(r.Trials)
+	}
+	if !last.Valid {
+		return "not valid: " + last.Reason
+	}
+	switch {
+	case last.Recovery != nil:
+		return fmt.Sprintf("after the overload probes were lost for another %v", time.Duration(*last.Recovery).Round(time.Microsecond))
+	case last.Lost == 0 && last.Sent < statement:
+		return fmt.Sprintf("no loss at %.0f probes a second, but %d probes cannot tell a loss below %.2g %%: use a longer --duration", last.RateSent, last.Sent, 100/float64(last.Sent))
+	case last.Lost == 0:
+		return fmt.Sprintf("no loss at %.0f probes a second", last.RateSent)
+	}
+	if cut := died(last); cut > 0 {
+		return fmt.Sprintf("the target stopped answering %.0f s after the first probe that counts", cut)
+	}
+	return fmt.Sprintf("%.4g %% lost at %.0f probes a second", 100*last.LossRatio(), last.RateSent)
+}
+
+// statement is how many probes it takes to speak of a tenth of a percent.
+const statement = 1000
+
+// sentence is the throughput in words.
+func (t *Throughput) sentence() string {
+	switch {
+	case t.Limit == "min-rate":
+		return fmt.Sprintf("probes are lost even at the lowest rate tried, %d a second", t.Upper)
+	case t.Upper == 0 && t.Limit == "generator":
+		return fmt.Sprintf("no loss up to %d probes a second, the most that this machine sends: the target can do more, or they are limited together", t.Lower)
+	case t.Upper == 0:
+		return fmt.Sprintf("no loss up to %d probes a second, the highest rate asked for", t.Lower)
+	}
+	return fmt.Sprintf("no loss up to %d probes a second, loss from %d on", t.Lower, t.Upper)
+}
+
+// concludeSeveral names the highest load of a curve that lost nothing.
+func concludeSeveral(trials []Trial) string {
+	best, worst, invalid := 0.0, 0.0, 0
+	for _, t := range trials {
+		switch {
+		case !t.Valid:
+			invalid++
+		case t.Lost == 0:
+			best = max(best, t.RateOffered)
+		case worst == 0 || t.RateOffered < worst:
+			worst = t.RateOffered
+		}
+	}
+	note := ""
+	if invalid > 0 {
+		note = fmt.Sprintf("; %d of %d trials are not valid", invalid, len(trials))
+	}
+	switch {
+	case worst == 0 && best == 0:
+		return "no trial was valid" + note
+	case worst == 0:
+		return fmt.Sprintf("no loss at any load, up to %.0f probes a second%s", best, note)
+	case best == 0:
+		return fmt.Sprintf("loss at every load, from %.0f probes a second on%s", worst, note)
+	}
+	return fmt.Sprintf("no loss at up to %.0f probes a second, loss from %.0f on%s", best, worst, note)
+}
+
+// silent are the targets that never answered, where others did.
+func silent(trials []Trial) []netip.Addr {
+	answered := map[netip.Addr]uint64{}
+	var order []netip.Addr
+	for _, t := range trials {
+		for _, r := range t.Targets {
+			if _, ok := answered[r.Addr]; !ok {
+				order = append(order, r.Addr)
+			}
+			answered[r.Addr] += r.Answered
+		}
+	}
+	var dead []netip.Addr
+	for _, a := range order {
+		if answered[a] == 0 {
+			dead = append(dead, a)
+		}
+	}
+	if len(dead) == len(order) {
+		return nil
+	}
+	return dead
+}
+
+// died is after how many seconds a target gave its last answer, if it was silent
+// for the last ones of a trial; else 0.
+func died(t *Trial) float64 {
+	at := 0.0
+	for _, s := range t.Seconds {
+		if s.Answered > 0 {
+			at = s.At
+		}
+	}
+	if n := len(t.Seconds); n > 0 && t.Seconds[n-1].At-at >= 2 {
+		return at
+	}
+	return 0
+}
+
+func join(addrs []netip.Addr) string {
+	const most = 5
+	var words []string
+	for i, a := range addrs {
+		if i == most {
+			words = append(words, fmt.Sprintf("and %d more", len(addrs)-most))
+			break
+		}
+		words = append(words, a.String())
+	}
+	return strings.Join(words, ", ")
+}

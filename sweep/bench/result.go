@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"xsweep/loader"
+	"xsweep/sweep/transmit"
+)
+
+// sumUp makes the trial of what the threads and the judge have counted.
+func (r *running) sumUp() (Trial, error) {
+	t := &r.trial
+	s := r.s
+	stats, err := s.judge.Stats()
+	if err != nil {
+		return Trial{}, err
+	}
+	flows, err := s.judge.Flows()
+	if err != nil {
+		return Trial{}, err
+	}
+	errored, err := s.judge.TargetErrors()
+	if err != nil {
+		return Trial{}, err
+	}
+	t.RateOffered, t.Size, t.Burst = float64(r.load.Rate), s.config.Size, r.load.Burst
+	t.Duration, t.Purpose = r.load.Duration.Seconds(), r.load.Purpose
+	refused := r.countSent(errored)
+	t.Answered = stats.Verdicts[loader.BenchAnswered]
+	t.Duplicate = stats.Verdicts[loader.BenchDuplicate]
+	t.Reordered = stats.Reordered
+	t.Late = stats.Verdicts[loader.BenchLate]
+	t.Errors = stats.Verdicts[loader.BenchError]
+	t.RTT, t.RTTScheduled = newLatency(&stats.Sent), newLatency(&stats.Scheduled)
+	t.Verdicts = map[string]uint64{}
+	for v, n := range stats.Verdicts {
+		t.Verdicts[loader.BenchVerdict(v).String()] = n
+	}
+	end := s.clock.Now()
+	if r.last.at != 0 {
+		end = r.last.at
+	}
+	for i, f := range flows {
+		target := &t.Targets[i/s.config.Threads]
+		target.Answered += f.Answered
+		gap := f.Gap
+		if silence := r.silence(f.Arrived, end); silence > gap {
+			gap = silence
+		}
+		target.Outage = max(target.Outage, gap)
+		t.Outage = max(t.Outage, gap)
+		t.Jitter = max(t.Jitter, f.Jitter)
+	}
+	// Nobody knows which probes were refused: not those that were answered.
+	for i := range t.Targets {
+		target := &t.Targets[i]
+		some := min(refused, target.Sent-min(target.Answered, target.Sent))
+		target.Sent -= some
+		refused -= some
+		t.Sent += target.Sent
+	}
+	if t.Answered > t.Sent {
+		return Trial{}, fmt.Errorf("trial does not add up: %d answered of %d sent", t.Answered, t.Sent)
+	}
+	t.Lost = t.Sent - t.Answered
+	r.rates()
+	if r.load.Overload > 0 {
+		r.recovery()
+	}
+	if t.silent || t.interrupted {
+		t.RateOffered = t.RateSent // it was not to be kept any longer
+	}
+	t.check(s.config.PacingError)
+	if t.interrupted && t.Valid {
+		t.Valid, t.Reason = false, "interrupted"
+	}
+	return *t, t.Check()
+}
+
+// silence is how long before the end of the sending the last answer came, if any
+// was to come since.
+func (r *running) silence(arrived uint64, end int64) uint64 {
+	from := max(int64(arrived), r.first.at)
+	if r.first.at == 0 || end <= from {
+		return 0
+	}
+	return uint64(end - from)
+}
+
+// countSent says what each target was sent that counts, and returns how many
+// frames were refused. A transmitter hands over the first probes first.
+func (r *running) countSent(errored map[netip.Addr]uint64) (refused uint64) {
+	t, s := &r.trial, r.s
+	threads, targets := uint64(s.config.Threads), uint64(len(s.targets))
+	t.Targets = make([]TargetResult, targets)
+	for i, a := range s.config.Targets {
+		t.Targets[i].Addr, t.Targets[i].Errors = a, errored[a]
+	}
+	var counts transmit.Counts
+	for _, w := range r.senders {
+		counts.Add(w.tx.Counts())
+		handed, warm := w.tx.Handed(), r.warm/threads
+		for i := range targets {
+			// Of the numbers from warm to below handed, those that leave i; warm is
+			// a multiple of the targets.
+			if handed > warm+i {
+				t.Targets[i].Sent += (handed - warm - i + targets - 1) / targets
+			}
+		}
+	}
+	g := &t.Generator
+	g.Transmitter, g.Threads = string(s.tx), s.config.Threads
+	g.Stalls, g.Retries, g.Unconfirmed = counts.Stalls, counts.Retries, counts.Unconfirmed
+	for errno, n := range counts.Refused {
+		if g.Refused == nil {
+			g.Refused = map[string]uint64{}
+		}
+		name := unix.ErrnoName(errno)
+		if name == "" {
+			name = "errno " + errno.Error()
+		}
+		g.Refused[name] += n
+		refused += n
+	}
+	return refused
+}
+
+// rates says how many probes a second were sent and answered.
+func (r *running) rates() {
+	t := &r.trial
+	seconds := 0.0
+	if r.last.at > r.first.at && r.first.at != 0 && r.last.at-r.first.at > int64(5*lookEvery) {
+		t.RateSent = float64(r.last.handed-r.first.handed) * float64(time.Second) / float64(r.last.at-r.first.at)
+		if t.RateSent > 0 {
+			seconds = float64(t.Sent) / t.RateSent
+		}
+	} else {
+		// Too short to be looked at twice.
+		seconds = t.Duration
+		t.RateSent = float64(t.Sent) / max(seconds, 1e-9)
+	}
+	if r.load.Overload > 0 {
+		seconds, t.RateSent = 2*t.Duration, float64(r.load.Rate)
+	}
+	if seconds > 0 {
+		t.RateAnswered = float64(t.Answered) / seconds
+	}
+}
+
+// recovery looks for the last probe that was lost behind the overload.
+func (r *running) recovery() {
+	var lost uint64
+	for n := min(r.total, r.handed()); n > r.switched; n-- {
+		answered, known := r.s.judge.Answered(r.base + n - 1)
+		if !known {
+			break
+		}
+		if !answered {
+			lost = n - r.switched
+			break
+		}
+	}
+	ns := uint64(float64(lost) * float64(time.Second) / float64(r.load.Rate))
+	r.trial.Recovery = &ns
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Goal is a question of a search: up to which load is no more than a given share
+// of the probes lost? (RFC 9971, search goal.)
+type Goal struct {
+	// Loss is the goal loss ratio: 0 for NDR.
+	Loss float64
+	// Exceed is the goal exceed ratio: the share of the duration sum in which more
+	// may be lost than that. RFC 9971 has one half, so that one bad moment of
+	// either side does not decide.
+	Exceed float64
+	// Trial is how long a full-length trial is, Sum the goal duration sum: how
+	// much of them decides about a load.
+	Trial, Sum time.Duration
+	// Width is how far apart the bounds may be in the end, as a share of the upper
+	// one.
+	Width float64
+}
+
+// SearchConfig says what is searched for, and where.
+type SearchConfig struct {
+	Goals []Goal
+	// Min and Max bound the loads, in probes a second.
+	Min, Max uint64
+	// Warmup is that of each trial.
+	Warmup time.Duration
+	// Tell is told of each trial and what is known then. It may be nil.
+	Tell func(Trial, []Throughput)
+}
+
+// search is one under way.
+type search struct {
+	SearchConfig
+	run     Runner
+	trials  []Trial
+	results map[uint64][]outcome // by load
+	ceiling bool                 // Max is what the generator can
+}
+
+// outcome is a trial as the search sees it.
+type outcome struct {
+	duration time.Duration
+	loss     float64
+	answered float64 // a second
+}
+
+// preludes are how much shorter than full length the trials of each phase are.
+// The first ones only say where to look (RFC 9971, section 5.2).
+var preludes = []float64{0.25, 1}
+
+// How often a load is tried before it counts as one that the generator cannot
+// send: where it is close to what it can, and where it is far off. Each may have
+// been a moment when others had the CPU.
+const (
+	maxClose = 5
+	maxFar   = 2
+	farOff   = 0.1
+)
+
+// Search finds the bounds of all goals. Trials of one goal serve the others too:
+// that is the multiple-loss-ratio search of RFC 9971 (MLRsearch), in a simple form.
+//
+// It begins with Max, then asks for each goal, from the strictest on, first in
+// short trials and then in full-length ones, at a load between the highest that
+// reached the goal and the lowest that did not, until the two are close. What a
+// load is, decide the trials at just that load. A higher load that reached a goal
+// behind a lower one that did not counts for nothing.
+//
+// With an error it returns what is known.
+func Search(ctx context.Context, run Runner, c SearchConfig) ([]Throughput, []Trial, error) {
+	s := &search{SearchConfig: c, run: run, results: map[uint64][]outcome{}}
+	slices.SortStableFunc(s.Goals, func(a, b Goal) int {
+		switch {
+		case a.Loss < b.Loss:
+			return -1
+		case a.Loss > b.Loss:
+			return 1
+		}
+		return 0
+	})
+	if s.Min < 1 || s.Max < s.Min || len(s.Goals) == 0 {
+		return nil, nil, fmt.Errorf("search from %d to %d probes a second for %d goals: nothing to search", s.Min, s.Max, len(s.Goals))
+	}
+	err := s.all(ctx)
+	return s.throughputs(), s.trials, err
+}
+
+func (s *search) all(ctx context.Context) error {
+	// Twice: what a short trial says of Max is not enough, but what is answered
+	// under overload is where the capacity is near.
+	for phase, part := range preludes {
+		for _, g := range s.Goals {
+			if err := s.goal(ctx, g, part, phase > 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// goal narrows the bounds of one goal, by trials of a part of the full length.
+func (s *search) goal(ctx context.Context, g Goal, part float64, final bool) error {
+	trial := time.Duration(float64(g.Trial) * part)
+	width := g.Width
+	if !final {
+		width *= 2
+	}
+	for {
+		lower, upper := s.bounds(g, trial)
+		load, done := s.next(g, trial, lower, upper, width)
+		if done {
+			return nil
+		}
+		if err := s.measure(ctx, load, trial); err != nil {
+			return err
+		}
+	}
+}
+
+// next is the load to measure now, or none if the bounds are close enough.
+func (s *search) next(g Goal, trial time.Duration, lower, upper uint64, width float64) (load uint64, done bool) {
+	switch {
+	case upper == 0 && lower >= s.Max, lower == 0 && upper != 0 && upper <= s.Min:
+		return 0, true
+	case upper != 0 && lower != 0 && float64(upper-lower) <= max(width*float64(upper), 1):
+		return 0, true
+	}
+	// What is not decided yet is measured again first.
+	if load, ok := s.undecided(g, trial, lower, upper); ok {
+		return load, false
+	}
+	hintLower, hintUpper := s.hints(g, trial)
+	within := func(load uint64) bool {
+		return load != 0 && load >= s.Min && load <= s.Max && load > lower && (upper == 0 || load < upper)
+	}
+	switch {
+	case within(hintLower):
+		return hintLower, false
+	case within(hintUpper):
+		return hintUpper, false
+	case upper == 0 && lower == 0:
+		return s.Max, false
+	case upper == 0: // go up in growing steps
+		return min(s.Max, lower+uint64(math.Ceil(float64(lower)*s.expansion(g, trial, lower)))), false
+	case lower == 0:
+		// Under overload as many are answered as can be, or fewer.
+		if guess := s.forwarded(upper); guess >= s.Min && float64(guess) < float64(upper)*(1-4*g.Width) {
+			return guess, false
+		}
+		down := uint64(float64(upper) * (1 - s.expansion(g, trial, upper)))
+		return max(s.Min, min(down, upper-1)), false
+	}
+	return lower + (upper-lower)/2, false
+}
+
+// expansion is how far the next load is from the last one, as a share of it,
+// where only one bound is known: it doubles with every trial that did not help.
+func (s *search) expansion(g Goal, trial time.Duration, from uint64) float64 {
+	step := g.Width
+	for load := range s.results {
+		if s.measured(load, trial) && load <= 2*from && load >= from/2 {
+			step *= 2
+		}
+	}
+	return min(step, 0.5)
+}
+
+// forwarded is how many answers a second came at a load, a little less.
+func (s *search) forwarded(load uint64) uint64 {
+	least := math.Inf(1)
+	for _, r := range s.results[load] {
+		least = min(least, r.answered)
+	}
+	if math.IsInf(least, 1) {
+		return 0
+	}
+	return uint64(least)
+}
+
+func (s *search) measured(load uint64, trial time.Duration) bool {
+	return slices.ContainsFunc(s.results[load], func(o outcome) bool { return o.duration >= trial })
+}
+
+// class is what a load is for a goal.
+type class int
+
+const (
+	unknown class = iota
+	isLower       // the goal is reached
+	isUpper       // it is not
+)
+
+// classify decides about a load by its trials of at least a length. A full-length
+// load is a bound once no further trial of the duration sum could change that
+// (RFC 9971, section 6.4); a short one after a single trial.
+func (s *search) classify(g Goal, trial time.Duration, load uint64) class {
+	var good, bad time.Duration
+	for _, o := range s.results[load] {
+		if o.duration < trial {
+			continue
+		}
+		if o.loss <= g.Loss {
+			good += o.duration
+		} else {
+			bad += o.duration
+		}
+	}
+	sum := g.Sum
+	if trial < g.Trial {
+		sum = trial
+	}
+	allowed := time.Duration(float64(sum) * g.Exceed)
+	switch {
+	case bad > allowed:
+		return isUpper
+	case good >= sum-allowed && good > 0:
+		return isLower
+	}
+	return unknown
+}
+
+// loads are those that were measured, ascending.
+func (s *search) loads() []uint64 {
+	var loads []uint64
+	for load := range s.results {
+		loads = append(loads, load)
+	}
+	slices.Sort(loads)
+	return loads
+}
+
+// bounds are the relevant ones: the lowest upper bound, and the highest lower
+// bound below it; 0 where there is none.
+func (s *search) bounds(g Goal, trial time.Duration) (lower, upper uint64) {
+	for _, load := range s.loads() {
+		switch s.classify(g, trial, load) {
+		case isUpper:
+			return lower, load
+		case isLower:
+			lower = load
+		}
+	}
+	return lower, 0
+}
+
+// undecided is a load between the bounds that has had trials, but not enough.
+func (s *search) undecided(g Goal, trial time.Duration, lower, upper uint64) (uint64, bool) {
+	for _, load := range s.loads() {
+		if load > lower && (upper == 0 || load < upper) && s.measured(load, trial) && s.classify(g, trial, load) == unknown {
+			return load, true
+		}
+	}
+	return 0, false
+}
+
+// hints are the bounds that shorter trials have found.
+func (s *search) hints(g Goal, trial time.Duration) (lower, upper uint64) {
+	shorter := time.Duration(float64(g.Trial) * preludes[0])
+	if trial <= shorter {
+		return 0, 0
+	}
+	return s.bounds(Goal{Loss: g.Loss, Exceed: g.Exceed, Trial: g.Trial, Sum: g.Sum}, shorter)
+}
+
+// measure runs a trial. A load that the generator cannot send lowers Max.
+func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) error {
+	best := 0.0
+	for try := 1; ; try++ {
+		t, err := s.run.Trial(ctx, Load{Rate: load, Duration: trial, Warmup: s.Warmup, Settle: true, Purpose: "search"})
+		if err != nil {
+			return err
+		}
+		s.trials = append(s.trials, t)
+		if t.Valid {
+			s.results[load] = append(s.results[load], outcome{trial, t.LossRatio(), t.RateAnswered})
+		}
+		if s.Tell != nil {
+			s.Tell(t, s.throughputs())
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case t.silent:
+			return ErrSilent
+		case t.Valid:
+			return nil
+		}
+		best = max(best, t.RateSent)
+		if far := math.Abs(t.Generator.PacingError) >= farOff; !far && try < maxClose || try < maxFar {
+			continue
+		}
+		// Loads above are out of reach as well.
+		reach := min(uint64(best*0.98), uint64(float64(load)*0.95), load-1)
+		if reach < s.Min {
+			return fmt.Errorf("the generator cannot even send %d probes a second: %s", load, t.Reason)
+		}
+		s.Max, s.ceiling = min(s.Max, reach), true
+		return nil
+	}
+}
+
+// throughputs are what is known now.
+func (s *search) throughputs() []Throughput {
+	var list []Throughput
+	for _, g := range s.Goals {
+		lower, upper := s.bounds(g, g.Trial)
+		t := Throughput{Goal: g.Loss, Lower: lower, Upper: upper}
+		switch {
+		case upper == 0 && lower == 0:
+			t.Limit = "not found"
+		case upper == 0 && s.ceiling:
+			t.Limit = "generator"
+		case upper == 0:
+			t.Limit = "max-rate"
+		case lower == 0:
+			t.Limit = "min-rate"
+		}
+		if results := s.results[lower]; len(results) > 0 {
+			var sum float64
+			for _, r := range results {
+				sum += r.answered
+			}
+			t.Conditional = sum / float64(len(results))
+		}
+		list = append(list, t)
+	}
+	return list
+}
