@@ -12,7 +12,7 @@ import (
 // A chart's size in pixels, and what its axes take of it.
 const (
 	chartWidth, chartHeight = 860, 320
-	chartLeft, chartRight   = 76, 20
+	chartLeft, chartRight   = 76, 36
 	chartTop, chartBottom   = 16, 48
 )
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -92,11 +93,11 @@ func (r *Result) conclude() string {
 	if dead := silent(r.Trials); len(dead) > 0 {
 		return fmt.Sprintf("of %d targets %d did not answer: %s", len(last.Targets), len(dead), join(dead))
 	}
-	if len(r.NDR) > 0 {
-		return r.NDR[0].sentence()
-	}
 	if r.Interrupted {
 		return "interrupted: what was measured so far is incomplete"
+	}
+	if found := slices.Concat(r.NDR, r.PDR); len(found) > 0 {
+		return found[0].sentence()
 	}
 	if len(r.Trials) > 1 {
 		return concludeSeveral(r.Trials)
@@ -124,14 +125,31 @@ const statement = 1000
 // sentence is the throughput in words.
 func (t *Throughput) sentence() string {
 	switch {
+	case t.Limit == "not found":
+		return "the search found nothing that it could say"
 	case t.Limit == "min-rate":
-		return fmt.Sprintf("probes are lost even at the lowest rate tried, %d a second", t.Upper)
+		return fmt.Sprintf("%s even at the lowest rate tried, %d a second", t.more(), t.Upper)
 	case t.Upper == 0 && t.Limit == "generator":
-		return fmt.Sprintf("no loss up to %d probes a second, the most that this machine sends: the target can do more, or they are limited together", t.Lower)
+		return fmt.Sprintf("%s up to %d probes a second, the most that this machine sends: the target can do more, or they are limited together", t.less(), t.Lower)
 	case t.Upper == 0:
-		return fmt.Sprintf("no loss up to %d probes a second, the highest rate asked for", t.Lower)
+		return fmt.Sprintf("%s up to %d probes a second, the highest rate asked for", t.less(), t.Lower)
 	}
-	return fmt.Sprintf("no loss up to %d probes a second, loss from %d on", t.Lower, t.Upper)
+	return fmt.Sprintf("%s up to %d probes a second, %s from %d on", t.less(), t.Lower, t.more(), t.Upper)
+}
+
+// less and more are what is below and above the goal, in words.
+func (t *Throughput) less() string {
+	if t.Goal == 0 {
+		return "no loss"
+	}
+	return fmt.Sprintf("at most %.3g %% lost", 100*t.Goal)
+}
+
+func (t *Throughput) more() string {
+	if t.Goal == 0 {
+		return "loss"
+	}
+	return "more"
 }
 
 // concludeSeveral names the highest load of a curve that lost nothing.

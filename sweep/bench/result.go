@@ -73,10 +73,11 @@ func (r *running) sumUp() (Trial, error) {
 	if r.load.Overload > 0 {
 		r.recovery()
 	}
+	allowed := s.config.PacingError
 	if t.silent || t.interrupted {
-		t.RateOffered = t.RateSent // it was not to be kept any longer
+		allowed = 1 // the rate was not to be kept any longer
 	}
-	t.check(s.config.PacingError)
+	t.check(allowed)
 	if t.interrupted && t.Valid {
 		t.Valid, t.Reason = false, "interrupted"
 	}

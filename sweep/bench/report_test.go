@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// The verdict says in one sentence what came out, whatever it was.
+func TestConclude(t *testing.T) {
+	all := []TargetResult{{Sent: 5000, Answered: 5000}}
+	good := Trial{Valid: true, RateOffered: 5000, RateSent: 5000, Sent: 5000, Answered: 5000, Targets: all}
+	lossy := Trial{Valid: true, RateOffered: 8000, RateSent: 8000, Sent: 8000, Answered: 7992, Lost: 8, Targets: all}
+	invalid := Trial{Reason: "the device refused 3 frames", RateOffered: 9000, Sent: 10, Answered: 10, Targets: all}
+	short := Trial{Valid: true, RateSent: 500, Sent: 50, Answered: 50, Targets: all}
+	recovery := uint64(1_500_000)
+	recovered := good
+	recovered.Recovery = &recovery
+	died := lossy
+	died.Seconds = []Second{{1, 10, 10}, {2, 10, 9}, {3, 10, 0}, {4, 10, 0}}
+	died.Lost, died.Answered = 21, 19
+	mixed := good
+	mixed.Targets = append(all, TargetResult{Addr: netip.MustParseAddr("192.0.2.9"), Sent: 5})
+	for want, r := range map[string]Result{
+		"no trial was run":                                                             {},
+		"no loss at 5000 probes a second":                                              {Trials: []Trial{good}},
+		"0.1 % lost at 8000 probes a second":                                           {Trials: []Trial{lossy}},
+		"not valid: the device refused 3 frames":                                       {Trials: []Trial{invalid}},
+		"after the overload probes were lost for another 1.5ms":                        {Trials: []Trial{recovered}},
+		"the target stopped answering 2 s after the first probe that counts":           {Trials: []Trial{died}},
+		"of 2 targets 1 did not answer: 192.0.2.9":                                     {Trials: []Trial{mixed}},
+		"the target did not answer a single probe":                                     {Trials: []Trial{{Sent: 10, Lost: 10}}},
+		"the target did not answer: only errors came, 7 of them":                       {Trials: []Trial{{Sent: 10, Lost: 10, Errors: 7}}},
+		"interrupted: what was measured so far is incomplete":                          {Trials: []Trial{good}, Interrupted: true, NDR: []Throughput{{Limit: "not found"}}},
+		"no loss at up to 5000 probes a second, loss from 8000 on":                     {Trials: []Trial{good, lossy}},
+		"no loss at any load, up to 5000 probes a second; 1 of 2 trials are not valid": {Trials: []Trial{good, invalid}},
+		"loss at every load, from 8000 probes a second on":                             {Trials: []Trial{lossy, lossy}},
+		"no loss at 500 probes a second, but 50 probes cannot tell a loss below 2 %: use a longer --duration": {
+			Trials: []Trial{short}},
+		"no loss up to 5000 probes a second, loss from 5020 on": {
+			Trials: []Trial{good, lossy}, NDR: []Throughput{{Lower: 5000, Upper: 5020}}},
+		"at most 0.5 % lost up to 5000 probes a second, more from 5020 on": {
+			Trials: []Trial{good, lossy}, PDR: []Throughput{{Goal: 0.005, Lower: 5000, Upper: 5020}}},
+		"loss even at the lowest rate tried, 100 a second": {
+			Trials: []Trial{lossy, lossy}, NDR: []Throughput{{Upper: 100, Limit: "min-rate"}}},
+		"no loss up to 5000 probes a second, the highest rate asked for": {
+			Trials: []Trial{good, good}, NDR: []Throughput{{Lower: 5000, Limit: "max-rate"}}},
+		"no loss up to 5000 probes a second, the most that this machine sends: the target can do more, or they are limited together": {
+			Trials: []Trial{good, good}, NDR: []Throughput{{Lower: 5000, Limit: "generator"}}},
+		"the target limits its answers to 1000 a second, with a bucket of 50: this is a limit, not its capacity": {
+			Trials: []Trial{good, good}, NDR: []Throughput{{Lower: 1000, Upper: 1005}}, Limiter: &Limiter{1000, 50}},
+	} {
+		if r.Conclude(); r.Verdict != want {
+			t.Errorf("%q, want %q", r.Verdict, want)
+		}
+	}
+}
+
+// What breaks an identity is found.
+func TestTrialCheck(t *testing.T) {
+	whole := Trial{Sent: 10, Answered: 7, Lost: 3, Late: 1, RTT: Latency{Count: 7}, RTTScheduled: Latency{Count: 7}, Targets: []TargetResult{{Sent: 10, Answered: 7}}}
+	if err := whole.Check(); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*Trial){
+		"sent":              func(r *Trial) { r.Sent++ },
+		"late":              func(r *Trial) { r.Late = 4 },
+		"latency":           func(r *Trial) { r.RTT.Count-- },
+		"scheduled latency": func(r *Trial) { r.RTTScheduled.Count++ },
+		"targets answered":  func(r *Trial) { r.Targets = []TargetResult{{Sent: 10, Answered: 8}} },
+		"targets sent":      func(r *Trial) { r.Targets = []TargetResult{{Sent: 9, Answered: 7}} },
+	} {
+		broken := whole
+		change(&broken)
+		if broken.Check() == nil {
+			t.Errorf("%s: adds up", name)
+		}
+	}
+}
+
+// A trial in which the generator was at fault is not valid, and says why.
+func TestTrialValid(t *testing.T) {
+	for want, trial := range map[string]Trial{
+		"": {RateOffered: 1000, RateSent: 996, Sent: 10_000, Lost: 100, Generator: Generator{RxDropped: 4}},
+		"the generator sent 990 probes a second instead of 1000":        {RateOffered: 1000, RateSent: 990, Sent: 100_000},
+		"the device refused 3 frames":                                   {RateOffered: 1000, RateSent: 1000, Sent: 1000, Generator: Generator{Refused: map[string]uint64{"ENOBUFS": 3}}},
+		"the receiving device dropped 5 frames before they were judged": {RateOffered: 1000, RateSent: 1000, Sent: 1000, Lost: 100, Generator: Generator{RxDropped: 5}},
+		"the window moved past 1 answers":                               {RateOffered: 1000, RateSent: 1000, Sent: 1000, Verdicts: map[string]uint64{"overtaken": 1}},
+		"nothing was sent that counts":                                  {RateOffered: 1000},
+	} {
+		if trial.check(DefaultPacingError); trial.Reason != want || trial.Valid != (want == "") {
+			t.Errorf("%q, want %q", trial.Reason, want)
+		}
+	}
+}
+
+// Only familiar addresses may be loaded without being asked.
+func TestForeign(t *testing.T) {
+	own := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	for text, want := range map[string]bool{
+		"127.0.0.1": false, "169.254.3.4": false, "198.18.0.0": false, "198.19.255.255": false, "192.0.2.200": false,
+		"192.0.3.1": true, "198.20.0.0": true, "10.0.0.1": true,
+	} {
+		if _, foreign := Foreign(addrs("127.0.0.1", text), own); foreign != want {
+			t.Errorf("%s: foreign %t", text, foreign)
+		}
+	}
+}
