@@ -183,7 +183,7 @@ func (f *settingsFile) check(root *cobra.Command) error {
 			return f.at(s.line, "config: a configuration file cannot name another: use --config or %s", variable("config"))
 		case refused:
 			return f.at(s.line, "%s: can only be given as a flag: %s", s.flag, reason)
-		case !known[s.flag] && isCommand:
+		case isCommand && (s.table == "" || !known[s.flag]): // bench has a flag --sweep
 			return f.at(s.line, "%s: is a command: its settings stand in a table [%s]", s.flag, s.flag)
 		case !known[s.flag] && every[s.flag]:
 			return f.at(s.line, "%s: `xsweep %s` has no such flag, but other commands do", s.flag, s.table)
