@@ -35,8 +35,9 @@ func limited(t *testing.T, rate, burst string) {
 	}
 }
 
-// Linux's own limit of ICMP is found: as a limiter, with its rate within 2 % and its
-// bucket within 10 %, of which a tenth is what Linux adds at a time, every 20 ms.
+// Linux's own limit of ICMP is found: as a limiter, with its rate within 2 %. Its
+// bucket is only known within a quarter, since Linux fills it every 20 ms, and a
+// reply takes none to two of its tokens, by chance.
 func TestLinuxLimiter(t *testing.T) {
 	limited(t, "2000", "400")
 	// A limiter does not mind how exactly it is overloaded.
@@ -53,7 +54,7 @@ func TestLinuxLimiter(t *testing.T) {
 			t.Logf("not recognised: %d trials, the last one %v %s: %d of %d, p50 %d", len(trials), last.Valid, last.Reason, last.Answered, last.Sent, last.RTT.P50)
 			continue
 		}
-		if math.Abs(l.Rate-2000) > 40 || math.Abs(l.Burst-400) > 40 {
+		if math.Abs(l.Rate-2000) > 40 || math.Abs(l.Burst-400) > 100 {
 			t.Logf("%+v, want 2000 a second and 400", l)
 			continue
 		}
