@@ -43,19 +43,3 @@ func (a *allowance) wait(s *sender, n uint64) error {
 	upTo := a.asked.Add(n)
 	return s.holdWhile(func() bool { return upTo > a.limit.Load() })
 }
-
-// pressure slows sending where records come faster than the sinks take them.
-type pressure struct {
-	high atomic.Bool
-	held atomic.Int64 // ns that senders waited, of all together
-}
-
-func (p *pressure) wait(s *sender, _ uint64) error {
-	if !p.high.Load() {
-		return nil
-	}
-	from := s.waiter.Now()
-	err := s.holdWhile(p.high.Load)
-	p.held.Add(s.waiter.Now() - from)
-	return err
-}

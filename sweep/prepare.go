@@ -224,6 +224,7 @@ func (r *run) openSenders(template *probe.Template) error {
 		s := &sender{plan: r.plan, parts: parts, skips: &r.route.Skips, ledger: r.ledger, run: number, fail: r.fail}
 		s.progress.previous = previous
 		if r.config.Backpressure {
+			r.pressure.watch(r.filter.Rings(), r.config.Threads)
 			s.holds = append(s.holds, &r.pressure)
 		}
 		if r.saver != nil {

@@ -3,72 +3,63 @@
 package sweep
 
 import (
-	"sync"
-	"time"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf/ringbuf"
 
 	"xsweep/loader"
-	"xsweep/sweep/pace"
 )
 
 // Where a ring is so full, in parts of it, that sending is held, and where it
-// goes on. What is under way then still finds room: some thousand probes, and the
-// answers of a round trip.
+// goes on. What is under way then still finds room: what a sender takes before it
+// looks again, some thousand probes in the transmitter, and the answers of a round
+// trip.
 const (
 	pressedFrom  = 2 // a half
 	pressedUntil = 4
+	lookShare    = 8 // senders look after as many probes together as fill an eighth
 )
 
-// Bounds of how often rings are looked at.
-const (
-	pressEveryMin = 2 * time.Millisecond
-	pressEveryMax = 100 * time.Millisecond
-)
-
-// pressEvery is how often rings of so many bytes are looked at: four times while
-// answers to all probes fill one from empty to where sending is held.
-func pressEvery(ringBytes int, rate pace.Rate) time.Duration {
-	const most = 16_000_000 // packets a second, where no rate was asked for
-	if rate == pace.Max {
-		rate = most
-	}
-	records := ringBytes / loader.RecordBytes / pressedFrom / 4
-	every := time.Duration(float64(records) / float64(rate) * float64(time.Second))
-	return min(max(every, pressEveryMin), pressEveryMax)
+// pressure slows sending where records come faster than the sinks take them.
+// Senders look at the rings themselves: nobody has to get the CPU in time.
+type pressure struct {
+	rings []*ringbuf.Reader
+	every uint64       // probes of a sender between two looks
+	held  atomic.Int64 // ns that senders waited, all together
 }
 
-// watchPressure holds sending while a ring is full of records that the sinks have
-// not taken, until stop is called.
-func (r *run) watchPressure() (stop func()) {
-	rings := r.filter.Rings()
-	if len(rings) == 0 {
-		return func() {}
+// watch makes the pressure that of some rings, with so many threads that send.
+func (p *pressure) watch(rings []*ringbuf.Reader, threads int) {
+	p.rings = rings
+	if len(rings) > 0 {
+		p.every = lookEvery(rings[0].BufferSize(), threads)
 	}
-	size := rings[0].BufferSize()
-	quit := make(chan struct{})
-	var work sync.WaitGroup
-	work.Go(func() {
-		tick := time.NewTicker(pressEvery(size, r.config.Rate))
-		defer tick.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-tick.C:
-			}
-			fullest := 0
-			for _, ring := range rings {
-				fullest = max(fullest, ring.AvailableBytes())
-			}
-			switch {
-			case fullest >= size/pressedFrom:
-				r.pressure.high.Store(true)
-			case fullest < size/pressedUntil:
-				r.pressure.high.Store(false)
-			}
+}
+
+func lookEvery(ringBytes, threads int) uint64 {
+	return max(uint64(ringBytes/loader.RecordBytes/lookShare/max(threads, 1)), 1)
+}
+
+// full says whether a ring has records in so large a part of it.
+func (p *pressure) full(part int) bool {
+	for _, ring := range p.rings {
+		if ring.AvailableBytes() >= ring.BufferSize()/part {
+			return true
 		}
-	})
-	return func() {
-		close(quit)
-		work.Wait()
 	}
+	return false
+}
+
+func (p *pressure) wait(s *sender, n uint64) error {
+	if s.unlooked += n; s.unlooked < p.every {
+		return nil
+	}
+	s.unlooked = 0
+	if !p.full(pressedFrom) {
+		return nil
+	}
+	from := s.waiter.Now()
+	err := s.holdWhile(func() bool { return p.full(pressedUntil) })
+	p.held.Add(s.waiter.Now() - from)
+	return err
 }

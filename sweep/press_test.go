@@ -77,18 +77,14 @@ func TestBackpressure(t *testing.T) {
 	}
 }
 
-// Rings are looked at more often the faster they can fill.
-func TestPressEvery(t *testing.T) {
+// Senders look before all of them together can have filled much of a ring.
+func TestLookEvery(t *testing.T) {
 	for _, tc := range []struct {
-		bytes int
-		rate  pace.Rate
-		want  time.Duration
-	}{
-		{16 << 20, 1, pressEveryMax}, {16 << 20, 10_000, pressEveryMax}, {64 << 10, pace.Max, pressEveryMin},
-		{1 << 20, 100_000, time.Duration(1<<20/48/8) * 10 * time.Microsecond},
-	} {
-		if got := pressEvery(tc.bytes, tc.rate); got != tc.want {
-			t.Errorf("%d bytes at %v: every %v, not %v", tc.bytes, tc.rate, got, tc.want)
+		bytes, threads int
+		want           uint64
+	}{{16 << 20, 1, 16 << 20 / 48 / 8}, {16 << 20, 2, 16 << 20 / 48 / 16}, {64 << 10, 64, 2}, {64, 4, 1}} {
+		if got := lookEvery(tc.bytes, tc.threads); got != tc.want {
+			t.Errorf("%d bytes, %d threads: %d, want %d", tc.bytes, tc.threads, got, tc.want)
 		}
 	}
 }

@@ -167,9 +167,6 @@ func (r *run) sweep(ctx context.Context) {
 		r.saver.begin()
 		defer r.saver.stop()
 	}
-	if r.config.Backpressure {
-		defer r.watchPressure()()
-	}
 	close(r.gate.begin)
 	sent := make(chan struct{})
 	go func() {

@@ -34,7 +34,8 @@ type sender struct {
 	ledger  *ledger
 	skipped atomic.Uint64 // probes
 
-	taken uint64 // probes that the transmitter took
+	taken    uint64 // probes that the transmitter took
+	unlooked uint64 // probes since it looked at the rings
 
 	progress progress
 
