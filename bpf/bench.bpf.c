@@ -11,6 +11,7 @@
 
 #include "bench_abi.h"
 #include "cookie.h"
+#include "log2.h"
 #include "parse.h"
 
 /* Set by loader/bench.go before the program is loaded. */
@@ -75,34 +76,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } targets SEC(".maps");
-
-/* floor(log2(v)) for v > 0. */
-static __always_inline __u32 log2_u64(__u64 v)
-{
-	__u32 r = 0;
-
-	if (v >> 32) {
-		v >>= 32;
-		r += 32;
-	}
-	if (v >> 16) {
-		v >>= 16;
-		r += 16;
-	}
-	if (v >> 8) {
-		v >>= 8;
-		r += 8;
-	}
-	if (v >> 4) {
-		v >>= 4;
-		r += 4;
-	}
-	if (v >> 2) {
-		v >>= 2;
-		r += 2;
-	}
-	return r + (v >> 1);
-}
 
 static __always_inline __u32 bin_of(__u64 ns)
 {

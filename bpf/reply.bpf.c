@@ -10,6 +10,7 @@
 
 #include "cookie.h"
 #include "heard.h"
+#include "log2.h"
 #include "parse.h"
 #include "reply_abi.h"
 
@@ -155,34 +156,6 @@ static __always_inline enum verdict positive_verdict(const struct seen_slot *slo
 	if (!attempt || !(seen & bit))
 		return VERDICT_REPEAT;
 	return VERDICT_DUPLICATE;
-}
-
-/* floor(log2(v)) for v > 0. */
-static __always_inline __u32 log2_u64(__u64 v)
-{
-	__u32 r = 0;
-
-	if (v >> 32) {
-		v >>= 32;
-		r += 32;
-	}
-	if (v >> 16) {
-		v >>= 16;
-		r += 16;
-	}
-	if (v >> 8) {
-		v >>= 8;
-		r += 8;
-	}
-	if (v >> 4) {
-		v >>= 4;
-		r += 4;
-	}
-	if (v >> 2) {
-		v >>= 2;
-		r += 2;
-	}
-	return r + (v >> 1);
 }
 
 static __always_inline __u32 rtt_bin(__u64 ns)
