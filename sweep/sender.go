@@ -28,8 +28,8 @@ type sender struct {
 	run     uint16      // number of the sweep's run
 	fail    func(error) // ends the sweep
 	holds   []hold      // what may keep it from sending
-	places  []uint64    // in the sequence, of the probes that wait
-	gaps    []gap       // behind the first of them
+	first   uint64      // place in the sequence of the first probe that waits
+	gaps    []gap       // places behind it without a probe
 	given   []given     // parts that are not through yet, oldest first
 	ledger  *ledger
 	skipped atomic.Uint64 // probes
@@ -190,7 +190,9 @@ func (s *sender) pass(p part) error {
 		s.probes = append(s.probes, probe.Probe{
 			Run: s.run, Index: index, Target: uint32(addr), Attempt: p.attempt, HopLimit: s.plan.config.HopLimit, Kind: p.kind,
 		})
-		s.places = append(s.places, base+k)
+		if len(s.probes) == 1 {
+			s.first = base + k
+		}
 		if len(s.probes) >= batch {
 			if err := s.flush(p.pass, base+k+1); err != nil {
 				return err
@@ -240,7 +242,7 @@ func (s *sender) flush(pass uint32, next uint64) error {
 	if len(s.probes) > 0 {
 		for _, h := range s.holds {
 			if err := h.wait(s, uint64(len(s.probes))); err != nil {
-				s.probes, s.places, s.gaps = s.probes[:0], s.places[:0], s.gaps[:0]
+				s.probes, s.gaps = s.probes[:0], s.gaps[:0]
 				return err
 			}
 		}
@@ -252,7 +254,7 @@ func (s *sender) flush(pass uint32, next uint64) error {
 	defer p.mu.Unlock()
 	p.taken = s.taken
 	if p.under.Next = next; taken < len(s.probes) {
-		p.under.Next = s.places[taken]
+		p.under.Next = s.walk(taken, func(uint64) {})
 	}
 	for _, g := range s.gaps {
 		if g.place < p.under.Next {
@@ -261,16 +263,32 @@ func (s *sender) flush(pass uint32, next uint64) error {
 	}
 	if pass == 0 && taken > 0 {
 		p.swept += uint64(taken)
-		if s.places[0] < p.previous.end() {
-			for _, place := range s.places[:taken] {
+		if s.first < p.previous.end() {
+			s.walk(taken, func(place uint64) {
 				if p.previous.contains(place) {
 					p.swept--
 				}
-			}
+			})
 		}
 	}
-	s.probes, s.places, s.gaps = s.probes[:0], s.places[:0], s.gaps[:0]
+	s.probes, s.gaps = s.probes[:0], s.gaps[:0]
 	return err
+}
+
+// walk visits the places of the first n probes that wait, and returns that of the
+// one behind them: they stand in a row, but for the gaps.
+func (s *sender) walk(n int, visit func(place uint64)) uint64 {
+	place, gaps := s.first, s.gaps
+	for i := 0; ; i++ {
+		for len(gaps) > 0 && gaps[0].place == place {
+			place, gaps = place+1, gaps[1:]
+		}
+		if i == n {
+			return place
+		}
+		visit(place)
+		place++
+	}
 }
 
 // reason is why the target of a place is skipped.
