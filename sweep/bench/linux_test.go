@@ -35,6 +35,18 @@ func limited(t *testing.T, rate, burst string) {
 	}
 }
 
+// rest lets a limiter's bucket fill.
+func rest(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
 // Linux's own limit of ICMP is found: as a limiter, with its rate within 2 %. Its
 // bucket is only known within a quarter, since Linux fills it every 20 ms, and a
 // reply takes none to two of its tokens, by chance.
@@ -43,7 +55,6 @@ func TestLinuxLimiter(t *testing.T) {
 	// A limiter does not mind how exactly it is overloaded.
 	s := open(t, Config{Tx: TxPacket, PacingError: 0.5, MaxRate: 10_000})
 	relaxed := try(t, s, Load{Rate: 500, Duration: 200 * time.Millisecond})
-	rest := func(_ context.Context, d time.Duration) error { time.Sleep(d); return nil } // for the bucket to fill
 	for range 5 {
 		l, trials, err := FindLimiter(context.Background(), s, 2000, time.Second, relaxed.RTT, rest)
 		if err != nil {
