@@ -47,7 +47,7 @@ func Records(ctx context.Context, c Config) iter.Seq2[reply.Record, error] {
 		out := &lender{lent: make(chan []reply.Record), back: make(chan struct{})}
 		var err error
 		go func() {
-			defer close(out.lent)
+			defer close(out.lent) // the last that it does
 			_, err = Run(ctx, c, out)
 		}()
 		wanted := true

@@ -36,8 +36,8 @@ func TestRecordsLeft(t *testing.T) {
 		t.Error(err)
 	}
 	// What waits for the loop's end alone may take a moment to be gone.
-	for n := 0; runtime.NumGoroutine() > before && n < 1000; n++ {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(within); runtime.NumGoroutine() > before && time.Now().Before(end); {
+		runtime.Gosched()
 	}
 	if now := runtime.NumGoroutine(); now > before {
 		t.Errorf("%d goroutines, %d before", now, before)
