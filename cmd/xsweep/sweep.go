@@ -294,6 +294,10 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, flags *pflag
 	if err := f.complete(ctx, env, args, ck); err != nil {
 		return usageError(err)
 	}
+	resumes := ck != nil && ck.Resumes()
+	if resumes && len(ck.Settings()["force"]) > 0 {
+		f.force = true // it was meant when the sweep began; its outputs replace others at its end
+	}
 	configs, err := f.sinkConfigs()
 	if err != nil {
 		return usageError(err)
@@ -301,10 +305,6 @@ func runSweep(ctx context.Context, env *environment, f *sweepFlags, flags *pflag
 	f.config.Settings = f.settings(flags)
 	if err := checkOutputs(ck, f.config.Settings); err != nil {
 		return usageError(err)
-	}
-	resumes := ck != nil && ck.Resumes()
-	if resumes && len(ck.Settings()["force"]) > 0 {
-		f.force = true // it was meant when the sweep began; its outputs replace others at its end
 	}
 	summary, err := openSummary(env, f.summary)
 	if err != nil {
