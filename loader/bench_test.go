@@ -25,7 +25,7 @@ const (
 
 func benchConfig() loader.BenchConfig {
 	return loader.BenchConfig{
-		Key: testKey, Source: testSource, Targets: []netip.Addr{netip.AddrFrom4([4]byte{198, 19, 0, 1})}, Threads: 1,
+		Key: testKey, Flows: []loader.Flow{{Source: testSource}}, Targets: []netip.Addr{netip.AddrFrom4([4]byte{198, 19, 0, 1})}, Threads: 1,
 		MessageLen: 8 + testDataLen, Window: 1024,
 	}
 }
@@ -58,7 +58,7 @@ func loadJudge(t testing.TB, c loader.BenchConfig, trial loader.BenchTrial) *jud
 	if err := b.Begin(trial); err != nil {
 		t.Fatal(err)
 	}
-	return &judge{b, newAnswerer(t, loader.ReplyConfig{Key: c.Key, Source: c.Source, Probes: echoProbes(c.MessageLen)})}
+	return &judge{b, newAnswerer(t, loader.ReplyConfig{Key: c.Key, Source: testSource, Probes: echoProbes(c.MessageLen)})}
 }
 
 // answer is the answer to a probe of an index that was sent so long ago, in ns.
@@ -312,7 +312,10 @@ func TestBenchBins(t *testing.T) {
 // A judge is told what it cannot be.
 func TestBenchConfig(t *testing.T) {
 	for name, change := range map[string]func(*loader.BenchConfig){
-		"source":    func(c *loader.BenchConfig) { c.Source = netip.Addr{} },
+		"no flow":   func(c *loader.BenchConfig) { c.Flows = nil },
+		"source":    func(c *loader.BenchConfig) { c.Flows[0].Source = netip.Addr{} },
+		"same flow": func(c *loader.BenchConfig) { c.Flows = append(c.Flows, c.Flows[0]) },
+		"too many":  func(c *loader.BenchConfig) { c.Threads = loader.MaxBenchFlows + 1 },
 		"targets":   func(c *loader.BenchConfig) { c.Targets = nil },
 		"twice":     func(c *loader.BenchConfig) { c.Targets = append(c.Targets, c.Targets[0]) },
 		"threads":   func(c *loader.BenchConfig) { c.Threads = 0 },

@@ -78,7 +78,7 @@ func (s *Session) open(ctx context.Context) (err error) {
 	// one for a while.
 	within := uint64(float64(s.config.MaxRate) * (2*s.config.Drain.Seconds() + 1))
 	s.judge, err = loader.LoadBench(loader.BenchConfig{
-		Key: s.key, Source: s.route.Source, Targets: s.config.Targets, Threads: s.config.Threads,
+		Key: s.key, Flows: transmit.KernelFlows(s.template), Targets: s.config.Targets, Threads: s.config.Threads,
 		MessageLen: s.template.MessageLen(probe.Echo), Window: within, BareIP: device.Type == route.BareIP,
 	})
 	if err != nil {
@@ -198,7 +198,7 @@ func (s *Session) tryXDP() error {
 
 func (s *Session) loadKernel() (*loader.Transmit, error) {
 	return loader.LoadTransmit(loader.TransmitConfig{
-		Key: s.key, Device: s.route.Interface.Index, Source: s.route.Source, Shapes: transmit.KernelShapes(s.template),
+		Key: s.key, Device: s.route.Interface.Index, Flows: transmit.KernelFlows(s.template), Shapes: transmit.KernelShapes(s.template),
 		Tagged: s.template.Tagged(), UTOffset: s.template.UTOffset(), CPUs: s.cpus,
 	})
 }
