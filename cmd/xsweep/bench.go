@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,7 @@ type benchFlags struct {
 	config     bench.Config
 	tx, xdp    string
 	size       string
+	source     string
 	rate       pace.Rate
 	duration   time.Duration
 	warmup     time.Duration
@@ -133,7 +135,8 @@ func (f *benchFlags) register(flags *pflag.FlagSet) {
 	flags.Var(flagValue[float64]{&c.PacingError, parseRatio, showRatio, "ratio"}, "max-pacing-error", "how far the rate may be off in a valid trial")
 	flags.StringVar(&f.xdp, "xdp", loader.Auto.String(), "how to attach the judge: auto, native or generic")
 	flags.StringVarP(&c.Interface, "interface", "i", "", "send through this `DEVICE` (default: as the routes say)")
-	flags.Var(flagValue[netip.Addr]{&c.Source, parseSource, showAddr, "address"}, "source", "send from this address (default: as the routes say)")
+	flags.StringVar(&f.source, "source", "", "send from these `ADDRESSES`: one, or several with commas, ranges or prefixes (default: as the routes say)")
+	flags.Var(flagValue[int]{&c.Flows, parseInt, showInt, "count"}, "flows", "vary source address and ICMP identifier, so many ways (default: as many as sources are named)")
 	flags.Var(flagValue[net.HardwareAddr]{&c.GatewayMAC, parseMAC, net.HardwareAddr.String, "mac"}, "gateway-mac", "send frames to this Ethernet address (default: the gateway's)")
 	flags.BoolVar(&f.authorised, "i-am-authorised", false, "the owners of the targets agree to a load test: lifts the limit of 10k probes a second")
 	flags.StringArrayVarP(&f.output, "output", "o", nil, "write a report to `FILE`: .html for a page, .hgrm for the last trial's latencies in HdrHistogram's format; may be repeated")
@@ -163,6 +166,31 @@ func parseSizes(text string) ([]int, error) {
 		sizes = append(sizes, n)
 	}
 	return sizes, nil
+}
+
+// parseSources reads addresses, ranges and prefixes with commas between.
+func parseSources(ctx context.Context, text string) ([]netip.Addr, error) {
+	var sources []netip.Addr
+	for word := range strings.SplitSeq(text, ",") {
+		if word = strings.TrimSpace(word); word == "" {
+			continue
+		}
+		targets, err := target.Parse(ctx, nil, word)
+		if err != nil {
+			return nil, fmt.Errorf("%q must be addresses, ranges or prefixes of IPv4", word)
+		}
+		for _, t := range targets {
+			for a := uint64(t.Range.First); a <= uint64(t.Range.Last); a++ {
+				if len(sources) == bench.MaxFlows {
+					return nil, fmt.Errorf("%q: more than %d addresses", text, bench.MaxFlows)
+				}
+				if source := target.Addr(a).Netip(); !slices.Contains(sources, source) {
+					sources = append(sources, source)
+				}
+			}
+		}
+	}
+	return sources, nil
 }
 
 // parseRatio reads a share, such as 0.5% or 0.005.
@@ -211,6 +239,12 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 	}
 	if err := f.completeMode(); err != nil {
 		return err
+	}
+	if c.Sources, err = parseSources(ctx, f.source); err != nil {
+		return fmt.Errorf("--source %w", err)
+	}
+	if f.changed("flows") && (c.Flows < 1 || c.Flows > bench.MaxFlows) {
+		return fmt.Errorf("--flows %d: must be 1 to %d", c.Flows, bench.MaxFlows)
 	}
 	targets, err := readTargets(ctx, env, args, nil)
 	if err != nil {
@@ -309,6 +343,7 @@ func (f *benchFlags) describe() map[string]any {
 		"search": f.search, "loss": f.goals, "min_rate": uint64(f.minRate), "max_rate": uint64(f.maxRate), "trials": f.trials, "width": f.width,
 		"sweep": f.sweep, "soak": f.soak.String(), "recovery": f.recovery, "max_pacing_error": f.config.PacingError,
 		"sizes": f.sizes, "burst": f.burst, "tx": f.config.Tx, "tx_threads": max(f.config.Threads, 1), "xdp": f.config.XDP.String(), "interface": f.config.Interface,
+		"flows": f.config.Flows, "source": f.source,
 	}
 }
 

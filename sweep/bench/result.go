@@ -46,16 +46,19 @@ func (r *running) sumUp() (Trial, error) {
 	if r.last.at != 0 {
 		end = r.last.at
 	}
-	for i, f := range flows {
-		target := &t.Targets[i/s.config.Threads]
+	places := map[netip.Addr]int{}
+	for i, a := range s.config.Targets {
+		places[a] = i
+	}
+	for _, f := range flows {
+		target := &t.Targets[places[f.Target]]
 		target.Answered += f.Answered
-		gap := f.Gap
-		if silence := r.silence(f.Arrived, end); silence > gap {
-			gap = silence
-		}
-		target.Outage = max(target.Outage, gap)
-		t.Outage = max(t.Outage, gap)
 		t.Jitter = max(t.Jitter, f.Jitter)
+		if f.First {
+			gap := max(f.Gap, r.silence(f.Arrived, end))
+			target.Outage = max(target.Outage, gap)
+			t.Outage = max(t.Outage, gap)
+		}
 	}
 	// Nobody knows which probes were refused: not those that were answered.
 	for i := range t.Targets {
@@ -108,10 +111,8 @@ func (r *running) countSent(errored map[netip.Addr]uint64) (refused uint64) {
 		counts.Add(w.tx.Counts())
 		handed, warm := w.tx.Handed(), r.warm/threads
 		for i := range targets {
-			// Of the numbers from warm to below handed, those that leave i; warm is
-			// a multiple of the targets.
-			if handed > warm+i {
-				t.Targets[i].Sent += (handed - warm - i + targets - 1) / targets
+			if handed > warm { // the numbers from warm to below handed that leave i
+				t.Targets[i].Sent += below(handed, i, targets) - below(warm, i, targets)
 			}
 		}
 	}
@@ -131,6 +132,9 @@ func (r *running) countSent(errored map[netip.Addr]uint64) (refused uint64) {
 	}
 	return refused
 }
+
+// below is how many of the numbers below n leave i when divided by a divisor.
+func below(n, i, divisor uint64) uint64 { return (n + divisor - 1 - i) / divisor }
 
 // rates says how many probes a second were sent and answered.
 func (r *running) rates() {

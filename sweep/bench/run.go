@@ -71,10 +71,10 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	if !s.judge.Attached() {
 		return Trial{}, ErrDetached
 	}
-	flows := uint64(s.config.Threads * len(s.targets))
+	threads := uint64(s.config.Threads)
 	whole := func(d time.Duration, rate float64) uint64 {
 		n := uint64(rate*d.Seconds() + 0.5)
-		return (n + flows - 1) / flows * flows
+		return (n + threads - 1) / threads * threads
 	}
 	r := &running{s: s, load: load, warm: whole(load.Warmup, float64(load.Rate))}
 	r.total = r.warm + whole(load.Duration, float64(load.Rate))
@@ -85,6 +85,8 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	if r.total == r.warm {
 		return Trial{}, fmt.Errorf("%v at %d probes a second are less than one probe", load.Duration, load.Rate)
 	}
+	// The judge counts flows from the base on.
+	flows := threads * uint64(len(s.targets)) * uint64(len(s.template.Flows()))
 	r.base = (s.next + flows - 1) / flows * flows
 	s.next = r.base + r.total
 	defer r.close()
