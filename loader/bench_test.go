@@ -153,6 +153,9 @@ func TestBenchVerdicts(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			drop := c.verdict >= loader.BenchAnswered
+			if (got.Taken() == 1) != drop {
+				t.Errorf("%d taken", got.Taken())
+			}
 			if (action == xdpDrop) != drop || action != xdpDrop && action != xdpPass {
 				t.Errorf("action %d", action)
 			}

@@ -88,6 +88,15 @@ type BenchStats struct {
 	Sent, Scheduled BenchLatency
 }
 
+// Taken is how many packets the judge has dropped, as verdicts from BenchAnswered on
+// are.
+func (s *BenchStats) Taken() (n uint64) {
+	for _, count := range s.Verdicts[BenchAnswered:] {
+		n += count
+	}
+	return n
+}
+
 // BenchFlow is what is known of the probes of one thread to one target by one
 // flow.
 type BenchFlow struct {

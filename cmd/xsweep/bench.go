@@ -32,8 +32,10 @@ reordering and late answers are exact. A trial in which this machine fell behind
 is marked as not valid and never held against the target.
 
 This is a load test. Targets outside of loopback, link-local and benchmarking
-addresses (198.18.0.0/15) and of the subnets of this machine get at most 10k
-probes a second, unless --i-am-authorised says that you may.
+addresses (198.18.0.0/15) and of the subnets of this machine need
+--i-am-authorised, which says that their owner agrees. Without it 10k probes a
+second are the most for anybody else's machine unless you choose a higher rate
+yourself.
 
 Without a mode it runs one trial at --rate. Modes: --search finds NDR (the highest
 rate without loss) and PDR (with 0.1 % and 0.5 % of it, or as --loss says), then
@@ -67,6 +69,8 @@ type benchFlags struct {
 	warmup     time.Duration
 	burst      int
 	authorised bool
+	ceiling    bool
+	modest     bool // nobody chose the highest rate of the search
 
 	search           bool
 	loss             string
@@ -133,12 +137,13 @@ func (f *benchFlags) register(flags *pflag.FlagSet) {
 	flags.Var(flagValue[int]{&c.Threads, parseThreads, showInt, "count"}, "tx-threads", "threads that send (default 1)")
 	c.PacingError = bench.DefaultPacingError
 	flags.Var(flagValue[float64]{&c.PacingError, parseRatio, showRatio, "ratio"}, "max-pacing-error", "how far the rate may be off in a valid trial")
+	flags.BoolVar(&f.ceiling, "ceiling", true, "measure first what this machine sends at most, into a loop that drops it")
 	flags.StringVar(&f.xdp, "xdp", loader.Auto.String(), "how to attach the judge: auto, native or generic")
 	flags.StringVarP(&c.Interface, "interface", "i", "", "send through this `DEVICE` (default: as the routes say)")
 	flags.StringVar(&f.source, "source", "", "send from these `ADDRESSES`: one, or several with commas, ranges or prefixes (default: as the routes say)")
 	flags.Var(flagValue[int]{&c.Flows, parseInt, showInt, "count"}, "flows", "vary source address and ICMP identifier, so many ways (default: as many as sources are named)")
 	flags.Var(flagValue[net.HardwareAddr]{&c.GatewayMAC, parseMAC, net.HardwareAddr.String, "mac"}, "gateway-mac", "send frames to this Ethernet address (default: the gateway's)")
-	flags.BoolVar(&f.authorised, "i-am-authorised", false, "the owners of the targets agree to a load test: lifts the limit of 10k probes a second")
+	flags.BoolVar(&f.authorised, "i-am-authorised", false, "the owners of the targets agree to a load test: any target, and no ceiling of 10k probes a second for searches")
 	flags.StringArrayVarP(&f.output, "output", "o", nil, "write a report to `FILE`: .html for a page, .hgrm for the last trial's latencies in HdrHistogram's format; may be repeated")
 	flags.StringVar(&f.format, "format", "text", "what goes to standard output: text, or hgrm for the last trial's latencies")
 	flags.BoolVar(&f.force, "force", false, "replace files that are there")
@@ -265,10 +270,14 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 	return f.checkManners()
 }
 
-// checkManners refuses loads that strangers may not get.
+// checkManners refuses to load strangers, and takes a modest ceiling where none was
+// chosen.
 func (f *benchFlags) checkManners() error {
+	if f.search && !f.authorised && !f.changed("max-rate") && !bench.Dedicated(f.config.Targets) {
+		f.maxRate, f.modest = max(bench.PoliteRate, f.minRate), true
+	}
 	f.config.MaxRate = f.highest()
-	if f.authorised || f.config.MaxRate <= bench.PoliteRate {
+	if f.authorised {
 		return nil
 	}
 	own, err := bench.OwnSubnets()
@@ -276,8 +285,7 @@ func (f *benchFlags) checkManners() error {
 		return err
 	}
 	if a, ok := bench.Foreign(f.config.Targets, own); ok {
-		return fmt.Errorf("%d probes a second to %v, which is not in a subnet of this machine, are a load test: "+
-			"if its owner agrees, give --i-am-authorised; without it %d a second are the most", f.config.MaxRate, a, bench.PoliteRate)
+		return fmt.Errorf("%v is not in a subnet of this machine, and a benchmark is a load test: if its owner agrees, give --i-am-authorised", a)
 	}
 	return nil
 }
@@ -320,6 +328,7 @@ func (f *benchFlags) run(ctx context.Context, result *bench.Result) error {
 		}
 		if len(result.Trials) == 0 {
 			result.Environment = session.Environment()
+			result.Ceiling = f.measureCeiling(ctx, session)
 		}
 		err = f.mode(ctx, session, result)
 		if err = errors.Join(err, session.Close()); err != nil {

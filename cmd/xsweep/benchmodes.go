@@ -97,16 +97,6 @@ func (f *benchFlags) completeSearch() error {
 	case f.width < 0.0001:
 		return fmt.Errorf("--width %v: must be at least 0.01%%", showRatio(f.width))
 	}
-	// Strangers get no more, and need not be asked for less.
-	if !f.authorised && !f.changed("max-rate") {
-		own, err := bench.OwnSubnets()
-		if err != nil {
-			return err
-		}
-		if _, foreign := bench.Foreign(f.config.Targets, own); foreign {
-			f.maxRate = min(f.maxRate, bench.PoliteRate)
-		}
-	}
 	return nil
 }
 
@@ -207,6 +197,9 @@ func (f *benchFlags) runSearch(ctx context.Context, session *bench.Session, resu
 	}
 	if err != nil || ctx.Err() != nil || base == 0 {
 		return err
+	}
+	if f.modest && found[len(found)-1].Limit == "max-rate" {
+		f.config.Log.Warn(fmt.Sprintf("the search ended at %d probes a second, the most that is tried unasked: --max-rate goes further", f.maxRate))
 	}
 	var relaxed bench.Latency
 	for _, share := range []uint64{10, 50, 90} {

@@ -29,7 +29,10 @@ func (r *running) sumUp() (Trial, error) {
 	if err != nil {
 		return Trial{}, err
 	}
-	t.RateOffered, t.Size, t.Burst = float64(r.load.Rate), s.config.Size, r.load.Burst
+	if !r.load.Unpaced {
+		t.RateOffered = float64(r.load.Rate)
+	}
+	t.Size, t.Burst = s.config.Size, r.load.Burst
 	t.Duration, t.Purpose = r.load.Duration.Seconds(), r.load.Purpose
 	refused := r.countSent(errored)
 	t.Answered = stats.Verdicts[loader.BenchAnswered]
@@ -41,6 +44,10 @@ func (r *running) sumUp() (Trial, error) {
 	t.Verdicts = map[string]uint64{}
 	for v, n := range stats.Verdicts {
 		t.Verdicts[loader.BenchVerdict(v).String()] = n
+	}
+	// Some drivers count what the judge takes among what they drop.
+	if taken := stats.Taken(); t.Generator.RxDropped >= taken {
+		t.Generator.RxDropped -= taken
 	}
 	end := s.clock.Now()
 	if r.last.at != 0 {
@@ -140,6 +147,10 @@ func below(n, i, divisor uint64) uint64 { return (n + divisor - 1 - i) / divisor
 func (r *running) rates() {
 	t := &r.trial
 	seconds := 0.0
+	if t.Sent == 0 { // it did not get through the warm-up
+		t.RateSent = float64(r.handed()) * float64(time.Second) / float64(max(r.ended-r.began, 1))
+		return
+	}
 	if r.last.at > r.first.at && r.first.at != 0 && r.last.at-r.first.at > int64(5*lookEvery) {
 		t.RateSent = float64(r.last.handed-r.first.handed) * float64(time.Second) / float64(r.last.at-r.first.at)
 		if t.RateSent > 0 {

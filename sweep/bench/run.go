@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"xsweep/internal/route"
 	"xsweep/loader"
 	"xsweep/sweep/pace"
@@ -55,6 +53,7 @@ type running struct {
 	first, last mark // of what counts
 	switched    uint64
 	began       int64
+	ended       int64 // of the sending
 	draining    bool
 }
 
@@ -97,11 +96,13 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	if err != nil {
 		return Trial{}, err
 	}
-	cpu := cpuTime()
+	idle := readBusy()
 	r.trial.Started = time.Now().UTC()
 	err = r.send(ctx)
-	elapsed := s.clock.Now() - r.began
-	r.trial.Generator.CPU = float64(cpuTime()-cpu) / float64(max(elapsed, 1))
+	r.ended = s.clock.Now()
+	elapsed := float64(max(r.ended-r.began, 1))
+	spent := readBusy().since(idle) // before the threads end
+	r.trial.Generator.CPU, r.trial.Generator.CPUWait = float64(spent.ran)/elapsed, float64(spent.waited)/elapsed
 	if err != nil {
 		return Trial{}, err
 	}
@@ -113,6 +114,7 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	g := &r.trial.Generator
 	g.RxDropped = after.RxDropped + after.RxMissed - before.RxDropped - before.RxMissed
 	g.TxDropped = after.TxDropped - before.TxDropped
+	g.BacklogDropped = readBusy().since(idle).missed
 	if !s.judge.Attached() {
 		return Trial{}, ErrDetached
 	}
@@ -128,7 +130,7 @@ func (r *running) prepare() (err error) {
 	trial := loader.BenchTrial{
 		Base: r.base, Measured: r.base + r.warm, End: r.base + r.total, DrainNS: uint64(s.config.Drain),
 	}
-	if r.load.Burst == 0 && r.load.Overload == 0 {
+	if r.load.Burst == 0 && r.load.Overload == 0 && !r.load.Unpaced {
 		trial.Interval = s.interval(r.load.Rate)
 	}
 	if err := s.judge.Begin(trial); err != nil {
@@ -183,6 +185,9 @@ func (r *running) send(ctx context.Context) error {
 		counted *= 2
 	}
 	most := int64(float64(counted)*overtime) + int64(200*time.Millisecond)
+	if r.load.Unpaced {
+		most = int64(counted)
+	}
 	warming := warmupOvertime*int64(r.load.Warmup) + int64(time.Second)
 	silentSince := int64(0)
 	for looks := 0; ; looks++ {
@@ -325,13 +330,4 @@ func (r *running) close() {
 		_ = r.kernel.Close()
 	}
 	_ = r.stop.Close()
-}
-
-// cpuTime is what this process has used, in ns.
-func cpuTime() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
 }

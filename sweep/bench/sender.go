@@ -57,7 +57,7 @@ func (w *sender) open(waiter *pace.Waiter) (transmit.Transmitter, error) {
 	device := w.s.route.Interface
 	rate := pace.Rate(w.load.Rate)
 	switch {
-	case w.load.Burst > 0:
+	case w.load.Burst > 0 || w.load.Unpaced:
 		rate = pace.Max
 	case w.load.Overload > 0 && w.warm == 0:
 		rate = w.overload()
