@@ -263,16 +263,26 @@ func (b *Bench) place(number int) (target netip.Addr, thread int, flow Flow) {
 	return c.Targets[number/c.Threads%len(c.Targets)], number % c.Threads, c.Flows[number/c.homes()]
 }
 
-// Answered says whether an answer came to a probe, and whether that is still
-// known. It may be asked for probes of the trial under way.
-func (b *Bench) Answered(index uint64) (answered, known bool) {
-	number := index >> benchWordLog2
-	word := atomic.LoadUint64(&b.words[number&(1<<b.log2-1)])
-	switch lap := number >> b.log2; {
-	case word>>32 > lap:
-		return false, false
-	case word>>32 < lap:
-		return false, true
+// Lost looks at the probes with the indexes from, from + stride and so on below to, of
+// the trial under way: how many have no answer, which is the last of them, and whether
+// the window still knows of all.
+func (b *Bench) Lost(from, to, stride uint64) (lost, last uint64, known bool) {
+	known = true
+	current, word := ^uint64(0), uint64(0)
+	for index := from; index < to; index += stride {
+		if number := index >> benchWordLog2; number != current {
+			current = number
+			word = atomic.LoadUint64(&b.words[number&(1<<b.log2-1)])
+			switch lap := number >> b.log2; {
+			case word>>32 > lap:
+				known, word = false, ^uint64(0) // nothing is known to be lost
+			case word>>32 < lap:
+				word = 0
+			}
+		}
+		if word>>(index&(1<<benchWordLog2-1))&1 == 0 {
+			lost, last = lost+1, index
+		}
 	}
-	return word>>(index&(1<<benchWordLog2-1))&1 != 0, true
+	return lost, last, known
 }

@@ -222,13 +222,26 @@ func TestBenchDuplicates(t *testing.T) {
 	}
 	known := 0
 	for i := range uint64(4000) {
-		answered, ok := j.Answered(i)
+		lost, last, ok := j.Lost(i, i+1, 1)
 		if ok {
 			known++
 		}
-		if ok && answered != seen[i] {
-			t.Errorf("index %d: answered %t", i, answered)
+		if ok && (lost == 0) != seen[i] || lost > 0 && last != i {
+			t.Errorf("index %d: %d lost, the last one %d", i, lost, last)
 		}
+	}
+	// Of many at once, by one thread of three.
+	var lost, last uint64
+	for i := uint64(3502); i < 3990; i += 3 {
+		if !seen[i] {
+			lost, last = lost+1, i
+		}
+	}
+	if gotLost, gotLast, ok := j.Lost(3502, 3990, 3); gotLost != lost || gotLast != last || !ok {
+		t.Errorf("%d lost, the last one %d, %t; want %d and %d", gotLost, gotLast, ok, lost, last)
+	}
+	if _, _, ok := j.Lost(0, 4000, 1); ok {
+		t.Error("all is known of more than the window holds")
 	}
 	if uint64(known) < j.Window()-64 {
 		t.Errorf("%d of a window of %d are known", known, j.Window())

@@ -300,10 +300,13 @@ func runBench(ctx context.Context, env *environment, f *benchFlags, args []strin
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f.view = newBenchView(env, f.quiet, f.soak > 0)
+	f.view = newBenchView(env, f.quiet)
 	defer f.view.end()
 	f.config.Log = env.logger(f.view, f.verbose, f.quiet)
 	f.config.Progress = f.view.progress
+	if f.soak > 0 {
+		f.config.Second = f.view.second
+	}
 	f.config.Skip = onInterrupt(cancel, func(text string) { f.config.Log.Warn(text) })
 	result := &bench.Result{Version: version(), Command: os.Args, Config: f.describe(), Started: time.Now().UTC()}
 	runErr := f.run(ctx, result)

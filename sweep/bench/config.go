@@ -78,6 +78,9 @@ type Config struct {
 	Skip <-chan struct{}
 	// Progress is told how a trial goes, ten times a second. It may be nil.
 	Progress func(Progress)
+	// Second is told of each second of a trial, once it is known what was lost of
+	// it: the drain time later. It may be nil.
+	Second func(Second)
 	// Log is told what was chosen. It must not be nil.
 	Log *slog.Logger
 }

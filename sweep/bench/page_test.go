@@ -26,7 +26,7 @@ func searched(t *testing.T) *Result {
 	latency := Latency{Count: 3, Min: 1000, P50: 2000, P99: 3000, Max: 3000, Bins: []Bin{{1000, 1}, {2000, 1}, {3000, 1}}}
 	r.Trials = append(r.Trials, Trial{
 		Valid: true, RateOffered: 50_000, Sent: 10, Answered: 10, RTT: latency, RTTScheduled: latency, Purpose: "latency at 50 %",
-		Seconds: []Second{{1, 5, 5}, {2, 5, 4}},
+		Seconds: []Second{{At: 1, Sent: 5, Answered: 5}, {At: 2, Sent: 5, Answered: 4}},
 	}, Trial{Reason: "the device refused 3 frames", RateOffered: 200_000, Sent: 5, Lost: 5})
 	r.Conclude()
 	return r

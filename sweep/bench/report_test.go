@@ -19,7 +19,9 @@ func TestConclude(t *testing.T) {
 	recovered := good
 	recovered.Recovery = &recovery
 	died := lossy
-	died.Seconds = []Second{{1, 10, 10}, {2, 10, 9}, {3, 10, 0}, {4, 10, 0}}
+	for i, answered := range []uint64{10, 9, 0, 0} {
+		died.Seconds = append(died.Seconds, Second{At: float64(i + 1), Sent: 10, Answered: answered})
+	}
 	died.Lost, died.Answered = 21, 19
 	mixed := good
 	mixed.Targets = append(all, TargetResult{Addr: netip.MustParseAddr("192.0.2.9"), Sent: 5})

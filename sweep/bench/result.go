@@ -21,6 +21,7 @@ func (r *running) sumUp() (Trial, error) {
 	if err != nil {
 		return Trial{}, err
 	}
+	r.line.end(r.ended, stats)
 	flows, err := s.judge.Flows()
 	if err != nil {
 		return Trial{}, err
@@ -88,6 +89,9 @@ func (r *running) sumUp() (Trial, error) {
 		allowed = 1 // the rate was not to be kept any longer
 	}
 	t.check(allowed)
+	if t.Valid && r.load.Overload > 0 && t.Recovery == nil {
+		t.Valid, t.Reason = false, "the window moved on before it was known which probes were lost"
+	}
 	if t.interrupted && t.Valid {
 		t.Valid, t.Reason = false, "interrupted"
 	}
@@ -169,19 +173,12 @@ func (r *running) rates() {
 	}
 }
 
-// recovery looks for the last probe that was lost behind the overload.
+// recovery is when the last probe was lost behind the overload; nil if nobody knows.
 func (r *running) recovery() {
-	var lost uint64
-	for n := min(r.total, r.handed()); n > r.switched; n-- {
-		answered, known := r.s.judge.Answered(r.base + n - 1)
-		if !known {
-			break
-		}
-		if !answered {
-			lost = n - r.switched
-			break
-		}
+	if !r.line.allKnown {
+		return
 	}
+	lost := r.line.lastLost - min(r.line.lastLost, r.switched)
 	ns := uint64(float64(lost) * float64(time.Second) / float64(r.load.Rate))
 	r.trial.Recovery = &ns
 }

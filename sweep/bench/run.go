@@ -54,6 +54,7 @@ type running struct {
 	switched    uint64
 	began       int64
 	ended       int64 // of the sending
+	line        *timeline
 	draining    bool
 }
 
@@ -88,6 +89,7 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	flows := threads * uint64(len(s.targets)) * uint64(len(s.template.Flows()))
 	r.base = (s.next + flows - 1) / flows * flows
 	s.next = r.base + r.total
+	r.line = newTimeline(r)
 	defer r.close()
 	if err := r.prepare(); err != nil {
 		return Trial{}, err
@@ -234,19 +236,7 @@ func (r *running) note(now int64, handed uint64) {
 	case handed < r.total:
 		r.last = mark{now, handed}
 	}
-	// By the second, from the first probe that counts.
-	if n := len(r.trial.Seconds) + 1; r.first.at != 0 && now-r.first.at >= int64(n)*int64(time.Second) {
-		c, err := r.s.judge.Counts()
-		if err != nil {
-			return
-		}
-		second := Second{At: float64(now-r.first.at) / 1e9, Sent: handed - r.warm, Answered: c.Verdicts[loader.BenchAnswered]}
-		for _, s := range r.trial.Seconds {
-			second.Sent -= s.Sent
-			second.Answered -= s.Answered
-		}
-		r.trial.Seconds = append(r.trial.Seconds, second)
-	}
+	r.line.note(now)
 }
 
 // tell reports progress.
@@ -282,6 +272,7 @@ func (r *running) drain(ctx context.Context) {
 		case <-look.C:
 		}
 		now := r.s.clock.Now()
+		r.line.settle(now)
 		if now >= until || r.trial.silent {
 			return
 		}

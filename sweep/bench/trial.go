@@ -137,14 +137,6 @@ type TargetResult struct {
 	Outage   uint64     `json:"outage"` // ns
 }
 
-// Second is what happened in one second of a trial, by when it happened: probes
-// sent at its end are answered in the next one.
-type Second struct {
-	At       float64 `json:"at"` // s since the first probe, at its end
-	Sent     uint64  `json:"sent"`
-	Answered uint64  `json:"answered"`
-}
-
 // DefaultPacingError is how far the rate may be off in a valid trial, as a share
 // of it: what package pace promises.
 const DefaultPacingError = 0.005
