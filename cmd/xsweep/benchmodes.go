@@ -171,7 +171,7 @@ func (f *benchFlags) note(result *bench.Result, t bench.Trial, known []bench.Thr
 // runSearch searches, then measures what follows from it.
 func (f *benchFlags) runSearch(ctx context.Context, session *bench.Session, result *bench.Result) error {
 	size := session.Size()
-	c := bench.SearchConfig{Min: uint64(f.minRate), Max: uint64(f.maxRate), Warmup: f.warmup}
+	c := bench.SearchConfig{Min: uint64(f.minRate), Max: uint64(f.maxRate), Warmup: f.warmup, Burst: f.burst}
 	for _, loss := range f.goals {
 		c.Goals = append(c.Goals, bench.Goal{Loss: loss, Exceed: 0.5, Trial: f.duration, Sum: time.Duration(f.trials) * f.duration, Width: f.width})
 	}
@@ -203,7 +203,7 @@ func (f *benchFlags) runSearch(ctx context.Context, session *bench.Session, resu
 	}
 	var relaxed bench.Latency
 	for _, share := range []uint64{10, 50, 90} {
-		load := bench.Load{Rate: max(base*share/100, 1), Duration: f.duration, Warmup: f.warmup, Purpose: fmt.Sprintf("latency at %d %%", share)}
+		load := bench.Load{Rate: max(base*share/100, 1), Duration: f.duration, Warmup: f.warmup, Burst: f.burst, Purpose: fmt.Sprintf("latency at %d %%", share)}
 		for try, valid := 0, false; try < latencyTries && !valid && ctx.Err() == nil; try++ {
 			t, err := session.Trial(ctx, load)
 			if err != nil {

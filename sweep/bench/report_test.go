@@ -102,6 +102,8 @@ func TestTrialValid(t *testing.T) {
 		"too fast":             {func(t *Trial) { t.RateSent = 10_200 }, "sent 10200 probes a second"},
 		"others' CPU":          {func(t *Trial) { t.RateSent, t.Generator.CPUWait = 9000, 0.25 }, "others had its CPU for 25 % of the time"},
 		"own CPU":              {func(t *Trial) { t.RateSent, t.Generator.CPU = 9000, 0.99 }, "its CPU can do no more"},
+		"bursts":               {func(t *Trial) { t.Burst, t.RateSent = 1000, 10_200 }, ""},
+		"bursts, too slow":     {func(t *Trial) { t.Burst, t.RateSent = 1000, 9700 }, "sent 9700 probes a second"},
 		"overtaken":            {func(t *Trial) { t.Verdicts["overtaken"] = 1 }, "the window moved past 1 answers"},
 	} {
 		trial := Trial{

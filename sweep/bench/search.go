@@ -33,8 +33,9 @@ type SearchConfig struct {
 	Goals []Goal
 	// Min and Max bound the loads, in probes a second.
 	Min, Max uint64
-	// Warmup is that of each trial.
+	// Warmup is that of each trial, Burst as in Load.
 	Warmup time.Duration
+	Burst  int
 	// Tell is told of each trial and what is known then. It may be nil.
 	Tell func(Trial, []Throughput)
 }
@@ -310,7 +311,7 @@ func (s *search) hints(g Goal, trial time.Duration) (lower, upper uint64) {
 func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) error {
 	best := 0.0
 	for try := 1; ; try++ {
-		t, err := s.run.Trial(ctx, Load{Rate: load, Duration: trial, Warmup: s.Warmup, Settle: true, Purpose: "search"})
+		t, err := s.run.Trial(ctx, Load{Rate: load, Duration: trial, Warmup: s.Warmup, Burst: s.Burst, Settle: true, Purpose: "search"})
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"xsweep/internal/lab"
+	"xsweep/loader"
 )
 
 // Seconds add up to the trial, and each has the loss of the probes that were sent in
@@ -50,5 +51,28 @@ func TestSecondsUnknown(t *testing.T) {
 	trial := try(t, s, Load{Rate: 20_000, Duration: 1200 * time.Millisecond})
 	if len(trial.Seconds) < 1 || trial.Seconds[0].Lost != nil {
 		t.Errorf("window of %d probes: %+v", s.judge.Window(), trial.Seconds)
+	}
+}
+
+// A second's latencies are those of its own answers.
+func TestSecondsLatencies(t *testing.T) {
+	r := &running{s: &Session{config: Config{Threads: 1}}, first: mark{at: 5e9}}
+	l := newTimeline(r)
+	var stats loader.BenchStats
+	answer := func(bin int, n uint64) {
+		low, _ := loader.BenchBin(bin)
+		stats.Sent.Bins[bin] += n
+		stats.Sent.Count += n
+		stats.Sent.Min, stats.Sent.Max = 64, max(stats.Sent.Max, uint64(low)+1)
+	}
+	answer(2000, 100)
+	first := l.second(6e9, 100, stats)
+	r.trial.Seconds = append(r.trial.Seconds, first)
+	answer(500, 98)
+	answer(600, 2)
+	second := l.second(7e9, 300, stats)
+	low, high := loader.BenchBin(500)
+	if second.Sent != 200 || second.Answered != 100 || float64(second.P50) < low || float64(second.P50) > high || second.P99 >= first.P50 || second.Max < second.P99 {
+		t.Errorf("%+v after %+v", second, first)
 	}
 }

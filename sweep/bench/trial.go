@@ -152,7 +152,7 @@ func (t *Trial) check(allowed float64) {
 		g.PacingError = t.RateSent/t.RateOffered - 1
 	}
 	if t.Sent > 0 {
-		allowed += 64 / float64(t.Sent) // a burst, which pacing may be ahead or behind
+		allowed += float64(max(64, 2*t.Burst)) / float64(t.Sent) // bursts, which pacing may be ahead or behind
 	}
 	// A few dropped frames can be anybody's.
 	explains := func(dropped uint64) bool { return t.Lost > 0 && dropped*20 >= t.Lost }
@@ -170,7 +170,7 @@ func (t *Trial) check(allowed float64) {
 		t.Reason = fmt.Sprintf("the receiving device dropped %d frames before they were judged", g.RxDropped)
 	case explains(g.BacklogDropped):
 		t.Reason = fmt.Sprintf("%d frames found the receive queue of a CPU full", g.BacklogDropped)
-	case t.Burst == 0 && math.Abs(g.PacingError) > allowed:
+	case math.Abs(g.PacingError) > allowed:
 		t.Reason = fmt.Sprintf("the generator sent %.0f probes a second instead of %.0f%s", t.RateSent, t.RateOffered, g.excuse())
 	case t.Verdicts["overtaken"] > 0:
 		t.Reason = fmt.Sprintf("the window moved past %d answers", t.Verdicts["overtaken"])
