@@ -24,10 +24,23 @@ func printBench(w io.Writer, r *bench.Result) error {
 			fmt.Fprintf(out, "this sender's ceiling: %.0f probes a second, into a loop that drops them (%s, %s, %d bytes)\n", c.Rate, c.Transmitter, threads(c.Threads), c.Size)
 		}
 		fmt.Fprintln(out)
-		printLoads(out, r.Trials)
-		fmt.Fprintln(out)
-		printLatencies(out, r.Trials)
-		printInvalid(out, r.Trials)
+		shown, invalid := []bench.Trial{}, 0
+		for _, t := range r.Trials {
+			if !t.Exploring() {
+				shown = append(shown, t)
+			} else if !t.Valid {
+				invalid++
+			}
+		}
+		if len(shown) > 0 {
+			printLoads(out, shown)
+			fmt.Fprintln(out)
+			printLatencies(out, shown)
+			printInvalid(out, shown)
+		}
+		if n := len(r.Trials) - len(shown); n > 0 {
+			fmt.Fprintf(out, "%d trials of the search (%d not valid) are in --summary and -o\n", n, invalid)
+		}
 		if last := &r.Trials[len(r.Trials)-1]; len(last.Targets) > 1 {
 			fmt.Fprintln(out)
 			printTargetTable(out, last.Targets)

@@ -22,6 +22,9 @@ const (
 	// queue, a target at the end of its capacity does.
 	slower      = 3
 	slowerAtAll = 200 * time.Microsecond
+	// limiterTries is how often a load is tried that the generator does not send as
+	// asked for.
+	limiterTries = 3
 	// limitedLoss is the loss without which nothing is limited.
 	limitedLoss = 0.2
 )
@@ -35,26 +38,30 @@ const (
 // With the same load for the times t1 and t2 from a full bucket on, b + r t1 and
 // b + r t2 are answered: rate and bucket follow.
 func FindLimiter(ctx context.Context, run Runner, rate uint64, duration time.Duration, at Latency, rest func(context.Context, time.Duration) error) (*Limiter, []Trial, error) {
-	var trials []Trial
+	var trials, decided []Trial
 	for _, load := range []Load{
 		{Rate: 2 * rate, Duration: 2 * duration},
 		{Rate: 4 * rate, Duration: duration},
 		{Rate: 4 * rate, Duration: 3 * duration},
 	} {
 		load.Purpose = "limiter"
-		if err := rest(ctx, 2*time.Second); err != nil {
-			return nil, trials, err
+		var t Trial
+		for try := 0; try < limiterTries && !t.Valid; try++ {
+			if err := rest(ctx, 2*time.Second); err != nil {
+				return nil, trials, err
+			}
+			var err error
+			if t, err = run.Trial(ctx, load); err != nil {
+				return nil, trials, err
+			}
+			trials = append(trials, t)
 		}
-		t, err := run.Trial(ctx, load)
-		if err != nil {
-			return nil, trials, err
-		}
-		trials = append(trials, t)
 		if !t.Valid || t.LossRatio() < limitedLoss || at.Count > 0 && t.RTT.Count > 0 && t.RTT.P50 > slower*at.P50+uint64(slowerAtAll) {
 			return nil, trials, nil
 		}
+		decided = append(decided, t)
 	}
-	double, short, long := &trials[0], &trials[1], &trials[2]
+	double, short, long := &decided[0], &decided[1], &decided[2]
 	l := fit(short, long)
 	// The bucket is in the answers at twice the rate too.
 	expected := l.Burst + l.Rate*double.took()

@@ -47,6 +47,7 @@ type search struct {
 	trials  []Trial
 	results map[uint64][]outcome // by load
 	ceiling bool                 // Max is what the generator can
+	hint    uint64               // answers a second under an overload that was none as asked for; 0: none
 }
 
 // outcome is a trial as the search sees it.
@@ -142,8 +143,17 @@ func (s *search) next(g Goal, trial time.Duration, lower, upper uint64, width fl
 		return hintLower, false
 	case within(hintUpper):
 		return hintUpper, false
+	case upper == 0 && lower == 0 && within(s.hint) && !s.measured(s.hint, trial):
+		return s.hint, false
 	case upper == 0 && lower == 0:
 		return s.Max, false
+	case lower != 0 && (upper > 2*lower || upper == 0 && s.hint != 0 && s.Max > 2*lower):
+		// What was answered under overload may be just the capacity. If it is not, only
+		// the order of magnitude is known.
+		if step := s.expansion(g, trial, lower); step <= 2*g.Width {
+			return lower + uint64(math.Ceil(float64(lower)*step)), false
+		}
+		return uint64(math.Sqrt(float64(lower) * float64(cmp.Or(upper, s.Max)))), false
 	case upper == 0: // go up in growing steps
 		return min(s.Max, lower+uint64(math.Ceil(float64(lower)*s.expansion(g, trial, lower)))), false
 	case lower == 0:
@@ -331,7 +341,13 @@ func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) 
 			return nil
 		}
 		best = max(best, t.RateSent)
-		if far := math.Abs(t.Generator.PacingError) >= farOff; !far && try < maxClose || try < maxFar {
+		lossy := t.Sent > 0 && t.LossRatio() >= limitedLoss
+		if lossy {
+			s.hint = uint64(t.RateAnswered)
+		}
+		// What the target loses most of need not be sent exactly: that tells where to
+		// look, and no more.
+		if far := math.Abs(t.Generator.PacingError) >= farOff; !lossy && (!far && try < maxClose || try < maxFar) {
 			continue
 		}
 		// Loads above are out of reach as well.

@@ -128,8 +128,14 @@ func TestSearchLimits(t *testing.T) {
 	// A capacity below what the generator can is found although Max is above.
 	s = &simulated{capacity: 30_000, most: 50_000}
 	found = find(t, s, SearchConfig{Goals: goals(0), Min: 10, Max: 1_000_000})
-	if !near(found[0].Lower, 30_000, 0.007) || found[0].Limit != "" {
-		t.Errorf("%+v", found[0])
+	if !near(found[0].Lower, 30_000, 0.007) || found[0].Limit != "" || s.trials > 16 {
+		t.Errorf("%+v after %d trials", found[0], s.trials)
+	}
+	// So is one of a target that answers hardly anything when it gets too much.
+	s = &simulated{capacity: 30_000, most: 50_000, collapse: 0.01}
+	found = find(t, s, SearchConfig{Goals: goals(0, 0.005), Min: 10, Max: 1_000_000})
+	if !near(found[0].Lower, 30_000, 0.007) || !near(found[1].Lower, 30_000, 0.007) || s.trials > 30 {
+		t.Errorf("%+v after %d trials", found, s.trials)
 	}
 }
 

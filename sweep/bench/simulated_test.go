@@ -16,6 +16,7 @@ type simulated struct {
 	loss     float64 // share of the probes that is lost whatever the load
 	most     uint64  // what the generator can send
 	queue    bool    // answers take longer under overload
+	collapse float64 // what part of the capacity is left under overload; 0: all
 	random   *rand.Rand
 
 	trials   int
@@ -38,6 +39,9 @@ func (s *simulated) Trial(_ context.Context, load Load) (Trial, error) {
 		bucket = max(bucket-over*load.Warmup.Seconds(), 0)
 	}
 	answered := min(float64(t.Sent), s.capacity*t.Duration+bucket)
+	if s.collapse > 0 && answered < float64(t.Sent) {
+		answered *= s.collapse
+	}
 	t.Answered = min(uint64(answered*(1-s.loss)), t.Sent)
 	if s.noise > 0 && s.random.Float64() < s.noise {
 		t.Answered -= min(t.Answered/50+1, t.Answered)

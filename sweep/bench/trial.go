@@ -87,6 +87,10 @@ func (t *Trial) LossRatio() float64 {
 	return float64(t.Lost) / float64(t.Sent)
 }
 
+// Exploring says whether the trial only helps to find something: then its load is
+// another one each time.
+func (t *Trial) Exploring() bool { return t.Purpose == "search" || t.Purpose == "limiter" }
+
 // Interrupted says whether the trial was broken off.
 func (t *Trial) Interrupted() bool { return t.interrupted }
 
