@@ -321,7 +321,7 @@ func runBench(ctx context.Context, env *environment, f *benchFlags, args []strin
 func (f *benchFlags) run(ctx context.Context, result *bench.Result) error {
 	for _, size := range f.sizes {
 		c := f.config
-		c.Size = size
+		c.Size, c.Largest = size, slices.Max(f.sizes)
 		session, err := bench.Open(ctx, c)
 		if err != nil && len(result.Trials) == 0 {
 			return &sweep.StartError{Err: err}

@@ -56,6 +56,9 @@ type Config struct {
 	Drain time.Duration
 	// Size is the ICMP data of a probe, in bytes, at least MinSize.
 	Size int
+	// Largest is the largest size that other sessions of the same benchmark will
+	// have: what is too large for the device shall show before the first trial.
+	Largest int
 	// PacingError is how far the rate may be off in a valid trial, as a share of it;
 	// 0 stands for DefaultPacingError.
 	PacingError float64

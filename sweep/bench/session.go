@@ -61,9 +61,9 @@ func (s *Session) open(ctx context.Context) (err error) {
 		return err
 	}
 	device := s.route.Interface
-	if largest := s.config.Size + probe.HeaderLen; largest > device.MTU {
+	if size := max(s.config.Size, s.config.Largest); size+probe.HeaderLen > device.MTU {
 		return fmt.Errorf("size %d: packets of %d bytes do not fit into the MTU of %s, which is %d: use at most %d",
-			s.config.Size, largest, device.Name, device.MTU, max(device.MTU-probe.HeaderLen, 0))
+			size, size+probe.HeaderLen, device.Name, device.MTU, max(device.MTU-probe.HeaderLen, 0))
 	}
 	if s.flows, err = s.findFlows(); err != nil {
 		return err
