@@ -48,6 +48,7 @@ type search struct {
 	results map[uint64][]outcome // by load
 	ceiling bool                 // Max is what the generator can
 	hint    uint64               // answers a second under an overload that was none as asked for; 0: none
+	sent    float64              // the most that the generator has sent in any trial, probes a second
 }
 
 // outcome is a trial as the search sees it.
@@ -62,11 +63,13 @@ type outcome struct {
 var preludes = []float64{0.25, 1}
 
 // How often a load is tried before it counts as one that the generator cannot
-// send: where it is close to what it can, and where it is far off. Each may have
-// been a moment when others had the CPU.
+// send: where it is well below what it has sent before, where it is close to what it
+// can, and where it is far off. Each may have been a moment when others had the CPU.
 const (
+	maxEasy  = 12
 	maxClose = 5
 	maxFar   = 2
+	easy     = 0.5
 	farOff   = 0.1
 )
 
@@ -338,16 +341,26 @@ func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) 
 		case t.silent:
 			return ErrSilent
 		case t.Valid:
+			s.sent = max(s.sent, t.RateSent)
 			return nil
 		}
-		best = max(best, t.RateSent)
+		best, s.sent = max(best, t.RateSent), max(s.sent, t.RateSent)
 		lossy := t.Sent > 0 && t.LossRatio() >= limitedLoss
 		if lossy {
 			s.hint = uint64(t.RateAnswered)
 		}
 		// What the target loses most of need not be sent exactly: that tells where to
 		// look, and no more.
-		if far := math.Abs(t.Generator.PacingError) >= farOff; !lossy && (!far && try < maxClose || try < maxFar) {
+		tries := maxClose
+		switch {
+		case float64(load) < easy*s.sent:
+			tries = maxEasy
+		case lossy:
+			tries = 1
+		case math.Abs(t.Generator.PacingError) >= farOff:
+			tries = maxFar
+		}
+		if try < tries {
 			continue
 		}
 		// Loads above are out of reach as well.

@@ -139,6 +139,23 @@ func TestSearchLimits(t *testing.T) {
 	}
 }
 
+// A machine that others use half of the time is not taken for the limit, once it has
+// sent more.
+func TestSearchDisturbed(t *testing.T) {
+	random := testrand.New(t)
+	limited := 0
+	for range 50 {
+		s := &simulated{capacity: 2000, most: 2_000_000, stalls: 0.5, random: random}
+		found := find(t, s, SearchConfig{Goals: goals(0), Min: 10, Max: 4_000_000, Warmup: time.Second})
+		if found[0].Limit != "" || !near(found[0].Lower, 2000, 0.01) {
+			limited++
+		}
+	}
+	if limited > 2 { // twelve times in a row happens once in 4096
+		t.Errorf("%d of 50 searches were limited by the generator", limited)
+	}
+}
+
 // A higher load that reaches the goal behind one that does not counts for nothing.
 func TestSearchRelevantBounds(t *testing.T) {
 	s := &search{results: map[uint64][]outcome{

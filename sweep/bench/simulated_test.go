@@ -15,6 +15,7 @@ type simulated struct {
 	noise    float64 // probability of a trial that loses some for no reason of the target's
 	loss     float64 // share of the probes that is lost whatever the load
 	most     uint64  // what the generator can send
+	stalls   float64 // probability of a trial in which others have its CPU for a while
 	queue    bool    // answers take longer under overload
 	collapse float64 // what part of the capacity is left under overload; 0: all
 	random   *rand.Rand
@@ -31,6 +32,9 @@ func (s *simulated) Trial(_ context.Context, load Load) (Trial, error) {
 	t := Trial{RateOffered: float64(load.Rate), RateSent: float64(load.Rate), Duration: load.Duration.Seconds(), Purpose: load.Purpose}
 	if s.most > 0 && load.Rate > s.most {
 		t.RateSent = float64(s.most)
+	}
+	if s.stalls > 0 && s.random.Float64() < s.stalls {
+		t.RateSent *= 0.98
 	}
 	t.Sent = uint64(t.RateSent * t.Duration)
 	// The bucket is full when the warm-up begins, and its overload empties it.

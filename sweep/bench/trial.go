@@ -156,7 +156,9 @@ func (t *Trial) check(allowed float64) {
 		g.PacingError = t.RateSent/t.RateOffered - 1
 	}
 	if t.Sent > 0 {
-		allowed += float64(max(64, 2*t.Burst)) / float64(t.Sent) // bursts, which pacing may be ahead or behind
+		// Pacing may be ahead or behind by a batch at either end, or by a burst.
+		batch := min(max(t.RateOffered/1000, 1), 64)
+		allowed += (2 + 2*max(batch, float64(t.Burst))) / float64(t.Sent)
 	}
 	// A few dropped frames can be anybody's.
 	explains := func(dropped uint64) bool { return t.Lost > 0 && dropped*20 >= t.Lost }
