@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"math"
 	"regexp"
@@ -50,7 +51,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("has %q", bad)
 	}
 	charts := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(text, -1)
-	if len(charts) != 5 {
+	if len(charts) != 2*6 {
 		t.Errorf("%d charts", len(charts))
 	}
 	for _, c := range charts {
@@ -71,19 +72,24 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Axes have a few round ticks between their ends, whatever the values.
+// Axes have a few round ticks between their ends, whatever the values and
+// however little room there is, and their labels find it.
 func TestAxis(t *testing.T) {
 	for _, high := range []float64{1e-3, 0.7, 1, 3, 99, 1234, 5e6, 7e9} {
-		for _, log := range []bool{false, true} {
-			a := axis{log: log, from: 0, to: 100}
-			a.fit([]series{{points: []point{{y: high}, {y: high / 1000}}}}, func(p point) float64 { return p.y })
-			ticks := a.ticks()
-			if len(ticks) < 2 || len(ticks) > 8 {
-				t.Errorf("%v, log %t: %v", high, log, ticks)
-			}
-			for _, v := range append(ticks, high, high/1000) {
-				if at := a.at(v); at < -0.1 || at > 100.1 || math.IsNaN(at) {
-					t.Errorf("%v is at %v", v, at)
+		for _, spread := range []float64{1.001, 3, 1000, 1e6} {
+			for _, a := range []axis{{}, {log: true}, {log: true, decades: true}} {
+				for _, pixels := range []float64{300, 800} {
+					a.from, a.to, a.high, a.show = 0, pixels, 0, func(v float64) string { return fmt.Sprintf("%.4g", v) }
+					a.fit([]series{{points: []point{{y: high}, {y: high / spread}}}}, func(p point) float64 { return p.y })
+					ticks := a.ticks(a.apart)
+					if len(ticks) < 1 || len(ticks) < 2 && !a.decades || len(ticks) > 20 || !a.apart(ticks) {
+						t.Errorf("%v to %v, log %t, %v pixels: %v", high/spread, high, a.log, pixels, ticks)
+					}
+					for _, v := range append(ticks, high, high/spread) {
+						if at := a.at(v); at < -0.1 || at > pixels+0.1 || math.IsNaN(at) {
+							t.Errorf("%v is at %v of %v", v, at, pixels)
+						}
+					}
 				}
 			}
 		}
