@@ -35,7 +35,7 @@ func (r *Result) WritePage(w io.Writer) error {
 	return page.Execute(w, map[string]any{
 		"R": r, "Found": slices.Concat(r.NDR, r.PDR), "Targets": r.targets(), "Views": views, "Several": len(views) > 1, "Time": r.timeChart(),
 		"Command": strings.Join(r.Command, " "), "Started": r.Started.Format(time.RFC3339), "Took": r.Ended.Sub(r.Started).Round(time.Second),
-		"PerTarget": r.perTarget(),
+		"PerTarget": r.perTarget(), "Incomplete": r.Interrupted && !strings.HasPrefix(r.Verdict, "interrupted"),
 	})
 }
 
