@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"bytes"
 	"math"
 	"strings"
 	"testing"
@@ -63,43 +62,5 @@ func TestCompareRepeats(t *testing.T) {
 	a = []*Result{measuredResult(100_000, 0, 1), measuredResult(100_100, 0, 1), measuredResult(99_900, 0, 1)}
 	if !Compare(a, b, 0.05)[0].Regression {
 		t.Error("half is not worse")
-	}
-}
-
-// The distribution is written as HdrHistogram's tools write it: shares ascend to
-// 1, and each count is that of all up to the value.
-func TestHGRM(t *testing.T) {
-	l := Latency{Count: 1000, Max: 9_000_000, Mean: 20_000}
-	for i := range 999 {
-		l.Bins = append(l.Bins, Bin{NS: uint64(1000 * (i + 1)), Count: 1})
-	}
-	l.Bins = append(l.Bins, Bin{NS: 9_000_000, Count: 1})
-	last, lastCount := -1.0, uint64(0)
-	for _, p := range l.Percentiles() {
-		if p.Share <= last || p.Count < lastCount || float64(p.Count) < p.Share*1000 {
-			t.Errorf("%+v behind %v", p, last)
-		}
-		if p.Share < 1 && p.NS != float64(p.Count)*1000 {
-			t.Errorf("%+v", p)
-		}
-		last, lastCount = p.Share, p.Count
-	}
-	if last != 1 || lastCount != 1000 {
-		t.Errorf("ends with %v, %d", last, lastCount)
-	}
-	var out bytes.Buffer
-	if err := l.WriteHGRM(&out); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"       Value     Percentile TotalCount 1/(1-Percentile)\n\n", "     500.000 0.500000000000        500           2.00\n",
-		"    9000.000 1.000000000000       1000\n#[Mean    =       20.000, StdDeviation", "Total count    =         1000]",
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("lacks %q:\n%s", want, &out)
-		}
-	}
-	if (&Latency{}).Percentiles() != nil {
-		t.Error("points of nothing")
 	}
 }
