@@ -38,13 +38,13 @@ var pageCheck string
 func browser(t *testing.T) context.Context {
 	t.Helper()
 	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil && path == "" {
 			path = found
 		}
 	}
 	if path == "" {
-		labtest.Lacking(t, "Chromium (on Debian: apt-get install chromium fonts-dejavu-core)")
+		labtest.Lacking(t, "Chromium (on Debian: apt-get install chromium-headless-shell fonts-dejavu-core)")
 	}
 	home := t.TempDir()
 	var process *exec.Cmd
