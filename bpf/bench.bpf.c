@@ -16,10 +16,13 @@
 
 /* Set by loader/bench.go before the program is loaded. */
 const volatile struct siphash_key key;
-const volatile __u32 source;      /* where probes come from; network byte order */
+const volatile __u32 source;      /* where probes come from; network byte order; with several, the first */
+const volatile __u32 source_count;
+const volatile __u32 id_offsets;  /* identifiers differ from the cookie's by 0 to below this */
 const volatile __u32 message_len; /* bytes of ICMP message of a probe */
 const volatile __u32 threads;     /* that send; thread t has the indexes base + n * threads + t */
-const volatile __u32 flow_count;  /* threads times targets */
+const volatile __u32 flow_count;  /* threads times targets times what they differ in besides */
+const volatile __u32 home_count;  /* threads times targets */
 const volatile __u32 window_log2; /* of the window's words */
 const volatile __u8 bare_ip;      /* the device has no link layer */
 
@@ -68,6 +71,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } window SEC(".maps");
+
+/* The sources, where there are several. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u8);
+} sources SEC(".maps");
 
 /* Errors by target, as it stands in the packet. */
 struct {
@@ -174,6 +185,20 @@ static __always_inline __u64 schedule(struct bench_flow *flow, const struct benc
 	return due < sent ? due : sent;
 }
 
+static __always_inline int is_source(__u32 address)
+{
+	return source_count == 1 ? address == source : bpf_map_lookup_elem(&sources, &address) != NULL;
+}
+
+/* What makes an identifier and sequence number that of the cookie of two
+ * addresses; not below id_offsets if nothing that we have sent does. */
+static __always_inline __u32 id_offset_of(__u32 id_sequence, __u32 from, __u32 to)
+{
+	__u32 cookie = cookie_v4(key.k0, key.k1, from, to);
+
+	return (id_sequence ^ cookie) >> 16 ? ~0U : (__u16)(id_sequence - cookie);
+}
+
 static __always_inline enum bench_verdict judge_answer(struct bench_counters *c, const struct icmp_packet *packet,
 						       void *data_end, __u64 now)
 {
@@ -182,17 +207,16 @@ static __always_inline enum bench_verdict judge_answer(struct bench_counters *c,
 	struct probe_payload *payload = (void *)(icmp + 1);
 	__u64 sent, index_attempt, index, offset, rtt, due, d;
 	struct bench_trial *t;
-	struct bench_flow *flow;
-	__u32 zero = 0, number = 0;
+	struct bench_flow *flow, *home;
+	__u32 zero = 0, number = 0, id_offset;
 	enum mark mark;
 	int late_order;
 
 	if (icmp->code != 0)
 		return BENCH_MALFORMED;
-	if (ip->daddr != source)
-		return BENCH_FOREIGN;
-	if (icmp->id_sequence != cookie_v4(key.k0, key.k1, ip->daddr, ip->saddr))
-		return packet->length == message_len ? BENCH_FORGED : BENCH_FOREIGN;
+	id_offset = id_offset_of(icmp->id_sequence, ip->daddr, ip->saddr);
+	if (id_offset >= id_offsets)
+		return packet->length == message_len && is_source(ip->daddr) ? BENCH_FORGED : BENCH_FOREIGN;
 	if (packet->length < sizeof(*icmp) + sizeof(*payload) || (void *)(payload + 1) > data_end)
 		return BENCH_FORGED;
 	sent = payload->sent_ns;
@@ -208,9 +232,15 @@ static __always_inline enum bench_verdict judge_answer(struct bench_counters *c,
 	offset = index - t->base;
 	if (flow_count > 1)
 		number = offset % flow_count;
-	flow = bpf_map_lookup_elem(&flows, &number);
-	if (!flow || flow->target != ip->saddr)
+	home = flow = bpf_map_lookup_elem(&flows, &number);
+	if (!flow || flow->target != ip->saddr || flow->source != ip->daddr || flow->id_offset != id_offset)
 		return BENCH_FORGED;
+	if (flow_count != home_count) {
+		number %= home_count;
+		home = bpf_map_lookup_elem(&flows, &number);
+		if (!home)
+			return BENCH_FORGED; /* cannot be */
+	}
 
 	mark = mark_answered(index);
 	if (mark == MARK_GONE)
@@ -225,19 +255,19 @@ static __always_inline enum bench_verdict judge_answer(struct bench_counters *c,
 		if (late_order)
 			c->reordered++;
 		__sync_fetch_and_add(&flow->answered, 1);
-		if (flow->arrived) {
+		if (flow->transit) {
 			d = rtt > flow->transit ? rtt - flow->transit : flow->transit - rtt;
 			flow->jitter += d - ((flow->jitter + 8) >> 4);
-			if (now > flow->arrived && now - flow->arrived > flow->gap)
-				flow->gap = now - flow->arrived;
 		}
+		if (home->arrived && now > home->arrived && now - home->arrived > home->gap)
+			home->gap = now - home->arrived;
 		note_latency(&c->sent, &from_sent, rtt);
-		due = schedule(flow, t, offset, sent);
+		due = schedule(home, t, offset, sent);
 		note_latency(&c->scheduled, &from_scheduled, now - due);
 	}
 	flow->transit = rtt;
-	if (now > flow->arrived)
-		flow->arrived = now;
+	if (now > home->arrived)
+		home->arrived = now;
 	return index < t->measured ? BENCH_WARMUP : BENCH_ANSWERED;
 }
 
@@ -256,7 +286,7 @@ static __always_inline enum bench_verdict judge_error(struct bench_counters *c, 
 	header = quoted->ihl * 4;
 	if (quoted->version != 4 || header < sizeof(*quoted))
 		return BENCH_MALFORMED;
-	if (quoted->protocol != IPPROTO_ICMP || quoted->saddr != source || packet->ip->daddr != source)
+	if (quoted->protocol != IPPROTO_ICMP || packet->ip->daddr != quoted->saddr || !is_source(quoted->saddr))
 		return BENCH_FOREIGN;
 	if (quoted->frag_off & bpf_htons(IP_OFFSET_MASK) && quoted->frag_off != IP_SWAPPED_DF)
 		return BENCH_FRAGMENT;
@@ -269,7 +299,7 @@ static __always_inline enum bench_verdict judge_error(struct bench_counters *c, 
 	errors = bpf_map_lookup_elem(&targets, &target);
 	if (!errors)
 		return BENCH_FOREIGN;
-	if (quoted_icmp->id_sequence != cookie_v4(key.k0, key.k1, quoted->saddr, quoted->daddr))
+	if (id_offset_of(quoted_icmp->id_sequence, quoted->saddr, quoted->daddr) >= id_offsets)
 		return bpf_ntohs(quoted->tot_len) == sizeof(*quoted) + message_len ? BENCH_FORGED : BENCH_FOREIGN;
 	__sync_fetch_and_add(errors, 1);
 	c->errors[icmp->type]++;

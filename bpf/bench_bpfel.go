@@ -45,6 +45,8 @@ type BenchBenchFlow struct {
 	Arrived  uint64
 	Gap      uint64
 	Target   uint32
+	Source   uint32
+	IdOffset uint32
 	Reserved uint32
 }
 
@@ -89,6 +91,7 @@ const (
 	BenchMapFlows         = "flows"
 	BenchMapFromScheduled = "from_scheduled"
 	BenchMapFromSent      = "from_sent"
+	BenchMapSources       = "sources"
 	BenchMapTargets       = "targets"
 	BenchMapTrial         = "trial"
 	BenchMapWindow        = "window"
@@ -96,9 +99,12 @@ const (
 	BenchVarAbiVerdict    = "abi_verdict"
 	BenchVarBareIp        = "bare_ip"
 	BenchVarFlowCount     = "flow_count"
+	BenchVarHomeCount     = "home_count"
+	BenchVarIdOffsets     = "id_offsets"
 	BenchVarKey           = "key"
 	BenchVarMessageLen    = "message_len"
 	BenchVarSource        = "source"
+	BenchVarSourceCount   = "source_count"
 	BenchVarThreads       = "threads"
 	BenchVarWindowLog2    = "window_log2"
 )
@@ -156,6 +162,7 @@ type BenchMapSpecs struct {
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
 	FromScheduled *ebpf.MapSpec `ebpf:"from_scheduled"`
 	FromSent      *ebpf.MapSpec `ebpf:"from_sent"`
+	Sources       *ebpf.MapSpec `ebpf:"sources"`
 	Targets       *ebpf.MapSpec `ebpf:"targets"`
 	Trial         *ebpf.MapSpec `ebpf:"trial"`
 	Window        *ebpf.MapSpec `ebpf:"window"`
@@ -165,14 +172,17 @@ type BenchMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type BenchVariableSpecs struct {
-	AbiVerdict *ebpf.VariableSpec `ebpf:"abi_verdict"`
-	BareIp     *ebpf.VariableSpec `ebpf:"bare_ip"`
-	FlowCount  *ebpf.VariableSpec `ebpf:"flow_count"`
-	Key        *ebpf.VariableSpec `ebpf:"key"`
-	MessageLen *ebpf.VariableSpec `ebpf:"message_len"`
-	Source     *ebpf.VariableSpec `ebpf:"source"`
-	Threads    *ebpf.VariableSpec `ebpf:"threads"`
-	WindowLog2 *ebpf.VariableSpec `ebpf:"window_log2"`
+	AbiVerdict  *ebpf.VariableSpec `ebpf:"abi_verdict"`
+	BareIp      *ebpf.VariableSpec `ebpf:"bare_ip"`
+	FlowCount   *ebpf.VariableSpec `ebpf:"flow_count"`
+	HomeCount   *ebpf.VariableSpec `ebpf:"home_count"`
+	IdOffsets   *ebpf.VariableSpec `ebpf:"id_offsets"`
+	Key         *ebpf.VariableSpec `ebpf:"key"`
+	MessageLen  *ebpf.VariableSpec `ebpf:"message_len"`
+	Source      *ebpf.VariableSpec `ebpf:"source"`
+	SourceCount *ebpf.VariableSpec `ebpf:"source_count"`
+	Threads     *ebpf.VariableSpec `ebpf:"threads"`
+	WindowLog2  *ebpf.VariableSpec `ebpf:"window_log2"`
 }
 
 // BenchObjects contains all objects after they have been loaded into the kernel.
@@ -199,6 +209,7 @@ type BenchMaps struct {
 	Flows         *ebpf.Map `ebpf:"flows"`
 	FromScheduled *ebpf.Map `ebpf:"from_scheduled"`
 	FromSent      *ebpf.Map `ebpf:"from_sent"`
+	Sources       *ebpf.Map `ebpf:"sources"`
 	Targets       *ebpf.Map `ebpf:"targets"`
 	Trial         *ebpf.Map `ebpf:"trial"`
 	Window        *ebpf.Map `ebpf:"window"`
@@ -210,6 +221,7 @@ func (m *BenchMaps) Close() error {
 		m.Flows,
 		m.FromScheduled,
 		m.FromSent,
+		m.Sources,
 		m.Targets,
 		m.Trial,
 		m.Window,
@@ -220,14 +232,17 @@ func (m *BenchMaps) Close() error {
 //
 // It can be passed to LoadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type BenchVariables struct {
-	AbiVerdict *ebpf.Variable `ebpf:"abi_verdict"`
-	BareIp     *ebpf.Variable `ebpf:"bare_ip"`
-	FlowCount  *ebpf.Variable `ebpf:"flow_count"`
-	Key        *ebpf.Variable `ebpf:"key"`
-	MessageLen *ebpf.Variable `ebpf:"message_len"`
-	Source     *ebpf.Variable `ebpf:"source"`
-	Threads    *ebpf.Variable `ebpf:"threads"`
-	WindowLog2 *ebpf.Variable `ebpf:"window_log2"`
+	AbiVerdict  *ebpf.Variable `ebpf:"abi_verdict"`
+	BareIp      *ebpf.Variable `ebpf:"bare_ip"`
+	FlowCount   *ebpf.Variable `ebpf:"flow_count"`
+	HomeCount   *ebpf.Variable `ebpf:"home_count"`
+	IdOffsets   *ebpf.Variable `ebpf:"id_offsets"`
+	Key         *ebpf.Variable `ebpf:"key"`
+	MessageLen  *ebpf.Variable `ebpf:"message_len"`
+	Source      *ebpf.Variable `ebpf:"source"`
+	SourceCount *ebpf.Variable `ebpf:"source_count"`
+	Threads     *ebpf.Variable `ebpf:"threads"`
+	WindowLog2  *ebpf.Variable `ebpf:"window_log2"`
 }
 
 // BenchPrograms contains all programs after they have been loaded into the kernel.

@@ -28,7 +28,8 @@
 const volatile struct siphash_key key;
 const volatile int device;     /* interface index */
 const volatile __u32 netns;    /* inode of the network namespace that it is in */
-const volatile __u32 source;   /* network byte order */
+const volatile struct probe_flow flows[FLOWS_MAX]; /* the first one's source is in the shapes */
+const volatile __u32 flow_count;
 const volatile __u32 kinds;    /* of probes, one bit each */
 const volatile struct probe_shape shapes[PROBE_KINDS + 1]; /* one more, so that a mask bounds it */
 const volatile __u8 tagged;    /* echo requests have room for the payload */
@@ -199,9 +200,9 @@ static __always_inline void build(struct probe_frame *f, const struct probe_desc
 				  const struct probe_ring *r)
 {
 	const volatile struct probe_shape *shape = &shapes[kind];
-	__u32 target = p->target, cookie;
-	__u16 id = (__u16)(p->index_attempt >> PROBE_ATTEMPT_BITS);
-	__u64 sum;
+	__u32 target = p->target, source = flows[0].source, cookie;
+	__u16 id = (__u16)(p->index_attempt >> PROBE_ATTEMPT_BITS), id_offset = 0;
+	__u64 sum, ip_sum = shape->ip_sum;
 
 	for (int i = 0; i < HEADER_WORDS / 2; i++)
 		put(__u64, ((__u64 *)f)[i], ((const volatile __u64 *)shape->header)[i]);
@@ -209,9 +210,17 @@ static __always_inline void build(struct probe_frame *f, const struct probe_desc
 	put(__u16, f->ip.id, id);
 	f->ip.ttl = p->hop_limit;
 	put(__u32, f->ip.daddr, target);
-	put(__u16, f->ip.check, ~checksum_fold(shape->ip_sum + id + p->hop_limit + target));
+	if (flow_count > 1) {
+		/* The one's complement of what is in the sum takes it out of it. */
+		ip_sum += ~source;
+		source = flows[p->flow].source;
+		ip_sum += source;
+		put(__u32, f->ip.saddr, source);
+		id_offset = flows[p->flow].id_offset;
+	}
+	put(__u16, f->ip.check, ~checksum_fold(ip_sum + id + p->hop_limit + target));
 
-	cookie = cookie_v4(key.k0, key.k1, source, target);
+	cookie = cookie_offset(cookie_v4(key.k0, key.k1, source, target), id_offset);
 	put(__u32, f->icmp.id_sequence, cookie);
 	sum = shape->icmp_sum + cookie + write_data(f, p, kind, r);
 	put(__u16, f->icmp.checksum, ~checksum_fold(sum));

@@ -20,7 +20,13 @@ type TransmitProbeDescriptor struct {
 	HopLimit     uint8
 	Tries        uint8
 	Kind         uint8
-	Reserved     uint8
+	Flow         uint8
+}
+
+type TransmitProbeFlow struct {
+	_        structs.HostLayout
+	Source   uint32
+	IdOffset uint32
 }
 
 type TransmitProbeRing struct {
@@ -89,6 +95,8 @@ const (
 	TransmitProgXsweepTransmit   = "xsweep_transmit"
 	TransmitVarAbiDescriptor     = "abi_descriptor"
 	TransmitVarDevice            = "device"
+	TransmitVarFlowCount         = "flow_count"
+	TransmitVarFlows             = "flows"
 	TransmitVarKey               = "key"
 	TransmitVarKinds             = "kinds"
 	TransmitVarLength            = "length"
@@ -96,7 +104,6 @@ const (
 	TransmitVarPattern           = "pattern"
 	TransmitVarPatternLength     = "pattern_length"
 	TransmitVarShapes            = "shapes"
-	TransmitVarSource            = "source"
 	TransmitVarTagged            = "tagged"
 	TransmitVarTraced            = "traced"
 	TransmitVarUtOffset          = "ut_offset"
@@ -164,6 +171,8 @@ type TransmitMapSpecs struct {
 type TransmitVariableSpecs struct {
 	AbiDescriptor *ebpf.VariableSpec `ebpf:"abi_descriptor"`
 	Device        *ebpf.VariableSpec `ebpf:"device"`
+	FlowCount     *ebpf.VariableSpec `ebpf:"flow_count"`
+	Flows         *ebpf.VariableSpec `ebpf:"flows"`
 	Key           *ebpf.VariableSpec `ebpf:"key"`
 	Kinds         *ebpf.VariableSpec `ebpf:"kinds"`
 	Length        *ebpf.VariableSpec `ebpf:"length"`
@@ -171,7 +180,6 @@ type TransmitVariableSpecs struct {
 	Pattern       *ebpf.VariableSpec `ebpf:"pattern"`
 	PatternLength *ebpf.VariableSpec `ebpf:"pattern_length"`
 	Shapes        *ebpf.VariableSpec `ebpf:"shapes"`
-	Source        *ebpf.VariableSpec `ebpf:"source"`
 	Tagged        *ebpf.VariableSpec `ebpf:"tagged"`
 	Traced        *ebpf.VariableSpec `ebpf:"traced"`
 	UtOffset      *ebpf.VariableSpec `ebpf:"ut_offset"`
@@ -216,6 +224,8 @@ func (m *TransmitMaps) Close() error {
 type TransmitVariables struct {
 	AbiDescriptor *ebpf.Variable `ebpf:"abi_descriptor"`
 	Device        *ebpf.Variable `ebpf:"device"`
+	FlowCount     *ebpf.Variable `ebpf:"flow_count"`
+	Flows         *ebpf.Variable `ebpf:"flows"`
 	Key           *ebpf.Variable `ebpf:"key"`
 	Kinds         *ebpf.Variable `ebpf:"kinds"`
 	Length        *ebpf.Variable `ebpf:"length"`
@@ -223,7 +233,6 @@ type TransmitVariables struct {
 	Pattern       *ebpf.Variable `ebpf:"pattern"`
 	PatternLength *ebpf.Variable `ebpf:"pattern_length"`
 	Shapes        *ebpf.Variable `ebpf:"shapes"`
-	Source        *ebpf.Variable `ebpf:"source"`
 	Tagged        *ebpf.Variable `ebpf:"tagged"`
 	Traced        *ebpf.Variable `ebpf:"traced"`
 	UtOffset      *ebpf.Variable `ebpf:"ut_offset"`

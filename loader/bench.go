@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -22,12 +23,13 @@ import (
 type BenchConfig struct {
 	// Key is the secret of the run. Cookies and tags are made with it.
 	Key [16]byte
-	// Source is the IPv4 address that probes come from.
-	Source netip.Addr
+	// Flows are what probes to one target differ in, at least one, none twice.
+	Flows []Flow
 	// Targets are the IPv4 addresses that are probed in turn, at most MaxBenchTargets, none twice.
 	Targets []netip.Addr
 	// Threads is how many threads send. Thread t sends the indexes base + n x
-	// Threads + t, to target n modulo their number.
+	// Threads + t, to target n modulo their number, by flow n / targets modulo
+	// theirs.
 	Threads int
 	// MessageLen is the length of a probe's ICMP message in bytes, 28 to
 	// MaxMessageLen: the payload tells which probe it is.
@@ -39,8 +41,12 @@ type BenchConfig struct {
 	BareIP bool
 }
 
-// MaxBenchTargets bounds the targets of one benchmark.
-const MaxBenchTargets = 4096
+// Bounds of one benchmark: its targets, and what threads, targets and flows make
+// together.
+const (
+	MaxBenchTargets = 4096
+	MaxBenchFlows   = 1 << 16
+)
 
 // maxBenchWindow bounds the window, in probes: 256 MiB of memory.
 const maxBenchWindow = 1 << 30
@@ -50,12 +56,14 @@ const benchWordLog2 = 5
 
 func (c BenchConfig) validate() error {
 	switch {
-	case !c.Source.Is4():
-		return fmt.Errorf("judge: source %v is not an IPv4 address", c.Source)
+	case len(c.Flows) < 1:
+		return errors.New("judge: no flows: needs one source at least")
 	case len(c.Targets) < 1 || len(c.Targets) > MaxBenchTargets:
 		return fmt.Errorf("judge: %d targets: must be 1 to %d", len(c.Targets), MaxBenchTargets)
 	case c.Threads < 1:
 		return fmt.Errorf("judge: %d threads: must be at least 1", c.Threads)
+	case c.flows() > MaxBenchFlows:
+		return fmt.Errorf("judge: %d targets times %d threads times %d flows: must be at most %d", len(c.Targets), c.Threads, len(c.Flows), MaxBenchFlows)
 	case c.MessageLen < 28 || c.MessageLen > MaxMessageLen:
 		return fmt.Errorf("judge: ICMP message of %d bytes: must be 28 to %d", c.MessageLen, MaxMessageLen)
 	case c.Window > maxBenchWindow:
@@ -68,7 +76,31 @@ func (c BenchConfig) validate() error {
 		}
 		seen[t] = true
 	}
+	flows := map[Flow]bool{}
+	for _, f := range c.Flows {
+		if !f.Source.Is4() || flows[f] {
+			return fmt.Errorf("judge: flow from %v with the identifier offset %d: must come from an IPv4 address, each flow once", f.Source, f.IDOffset)
+		}
+		flows[f] = true
+	}
 	return nil
+}
+
+// flows is how many flows there are, of all threads and targets.
+func (c BenchConfig) flows() int { return c.homes() * len(c.Flows) }
+
+// homes is how many of them are first ones of a thread and target.
+func (c BenchConfig) homes() int { return c.Threads * len(c.Targets) }
+
+// sources are the flows' sources, and how far their identifiers are apart.
+func (c BenchConfig) sources() (sources []netip.Addr, idOffsets uint32) {
+	for _, f := range c.Flows {
+		if !slices.Contains(sources, f.Source) {
+			sources = append(sources, f.Source)
+		}
+		idOffsets = max(idOffsets, uint32(f.IDOffset)+1)
+	}
+	return sources, idOffsets
 }
 
 // Bench is the loaded judge.
@@ -95,18 +127,23 @@ func LoadBench(c BenchConfig) (*Bench, error) {
 	for uint64(1)<<(b.log2+benchWordLog2) < c.Window {
 		b.log2++
 	}
-	flows := len(c.Targets) * c.Threads
+	flows := c.flows()
+	sources, idOffsets := c.sources()
+	spec.Maps[bpf.BenchMapSources].MaxEntries = uint32(len(sources))
 	spec.Maps[bpf.BenchMapWindow].MaxEntries = 1 << b.log2
 	spec.Maps[bpf.BenchMapFlows].MaxEntries = uint32(flows)
 	spec.Maps[bpf.BenchMapTargets].MaxEntries = uint32(len(c.Targets))
 	for name, value := range map[string]any{
-		bpf.BenchVarKey:        c.Key,
-		bpf.BenchVarSource:     c.Source.As4(),
-		bpf.BenchVarMessageLen: uint32(c.MessageLen),
-		bpf.BenchVarThreads:    uint32(c.Threads),
-		bpf.BenchVarFlowCount:  uint32(flows),
-		bpf.BenchVarWindowLog2: b.log2,
-		bpf.BenchVarBareIp:     boolByte(c.BareIP),
+		bpf.BenchVarKey:         c.Key,
+		bpf.BenchVarSource:      word(sources[0]),
+		bpf.BenchVarSourceCount: uint32(len(sources)),
+		bpf.BenchVarIdOffsets:   idOffsets,
+		bpf.BenchVarHomeCount:   uint32(c.homes()),
+		bpf.BenchVarMessageLen:  uint32(c.MessageLen),
+		bpf.BenchVarThreads:     uint32(c.Threads),
+		bpf.BenchVarFlowCount:   uint32(flows),
+		bpf.BenchVarWindowLog2:  b.log2,
+		bpf.BenchVarBareIp:      boolByte(c.BareIP),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("judge: set %s: %w", name, err)
@@ -114,6 +151,12 @@ func LoadBench(c BenchConfig) (*Bench, error) {
 	}
 	if err := spec.LoadAndAssign(&b.objects, nil); err != nil {
 		return nil, loadError("judge", err)
+	}
+	for _, a := range sources {
+		if err := b.objects.Sources.Put(word(a), uint8(1)); err != nil {
+			b.Close()
+			return nil, fmt.Errorf("judge: name its sources: %w", err)
+		}
 	}
 	size := (8<<b.log2 + os.Getpagesize() - 1) &^ (os.Getpagesize() - 1)
 	if b.memory, err = unix.Mmap(b.objects.Window.FD(), 0, size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
@@ -180,9 +223,9 @@ type BenchTrial struct {
 }
 
 // Begin begins a trial: all counters start from zero. Base must be a multiple of
-// threads times targets. No index may have been in a trial before.
+// threads times targets times flows. No index may have been in a trial before.
 func (b *Bench) Begin(t BenchTrial) error {
-	flows := uint64(len(b.config.Targets) * b.config.Threads)
+	flows := uint64(b.config.flows())
 	if t.Base%flows != 0 || t.Measured < t.Base || t.End < t.Measured {
 		return fmt.Errorf("judge: trial of the indexes %d, %d and %d: must begin with a multiple of %d and ascend", t.Base, t.Measured, t.End, flows)
 	}
@@ -194,32 +237,52 @@ func (b *Bench) Begin(t BenchTrial) error {
 		b.objects.FromSent.Put(uint32(0), make([]bpf.BenchBenchHistogram, cpus)),
 		b.objects.FromScheduled.Put(uint32(0), make([]bpf.BenchBenchHistogram, cpus)),
 	}
-	for i := range uint32(flows) {
-		target := b.config.Targets[int(i)/b.config.Threads].As4()
-		errs = append(errs, b.objects.Flows.Put(i, bpf.BenchBenchFlow{Target: *(*uint32)(unsafe.Pointer(&target))}))
+	numbers, fresh := make([]uint32, flows), make([]bpf.BenchBenchFlow, flows)
+	for i := range fresh {
+		target, _, flow := b.place(i)
+		numbers[i] = uint32(i)
+		fresh[i] = bpf.BenchBenchFlow{Target: word(target), Source: word(flow.Source), IdOffset: uint32(flow.IDOffset)}
 	}
+	_, err := b.objects.Flows.BatchUpdate(numbers, fresh, nil)
+	errs = append(errs, err)
 	for _, a := range b.config.Targets {
 		errs = append(errs, b.objects.Targets.Put(a.As4(), uint64(0)))
 	}
 	errs = append(errs, b.objects.Trial.Put(uint32(0), bpf.BenchBenchTrial{
 		Base: t.Base, Measured: t.Measured, End: t.End, Interval: t.Interval, DrainNs: t.DrainNS,
 	}))
-	if err := errors.Join(errs...); err != nil {
+	if err = errors.Join(errs...); err != nil {
 		return fmt.Errorf("judge: begin a trial: %w", err)
 	}
 	return nil
 }
 
-// Answered says whether an answer came to a probe, and whether that is still
-// known. It may be asked for probes of the trial under way.
-func (b *Bench) Answered(index uint64) (answered, known bool) {
-	number := index >> benchWordLog2
-	word := atomic.LoadUint64(&b.words[number&(1<<b.log2-1)])
-	switch lap := number >> b.log2; {
-	case word>>32 > lap:
-		return false, false
-	case word>>32 < lap:
-		return false, true
+// place says which thread's flow to which target has a number.
+func (b *Bench) place(number int) (target netip.Addr, thread int, flow Flow) {
+	c := &b.config
+	return c.Targets[number/c.Threads%len(c.Targets)], number % c.Threads, c.Flows[number/c.homes()]
+}
+
+// Lost looks at the probes with the indexes from, from + stride and so on below to, of
+// the trial under way: how many have no answer, which is the last of them, and whether
+// the window still knows of all.
+func (b *Bench) Lost(from, to, stride uint64) (lost, last uint64, known bool) {
+	known = true
+	current, word := ^uint64(0), uint64(0)
+	for index := from; index < to; index += stride {
+		if number := index >> benchWordLog2; number != current {
+			current = number
+			word = atomic.LoadUint64(&b.words[number&(1<<b.log2-1)])
+			switch lap := number >> b.log2; {
+			case word>>32 > lap:
+				known, word = false, ^uint64(0) // nothing is known to be lost
+			case word>>32 < lap:
+				word = 0
+			}
+		}
+		if word>>(index&(1<<benchWordLog2-1))&1 == 0 {
+			lost, last = lost+1, index
+		}
 	}
-	return word>>(index&(1<<benchWordLog2-1))&1 != 0, true
+	return lost, last, known
 }

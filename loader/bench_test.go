@@ -25,7 +25,7 @@ const (
 
 func benchConfig() loader.BenchConfig {
 	return loader.BenchConfig{
-		Key: testKey, Source: testSource, Targets: []netip.Addr{netip.AddrFrom4([4]byte{198, 19, 0, 1})}, Threads: 1,
+		Key: testKey, Flows: []loader.Flow{{Source: testSource}}, Targets: []netip.Addr{netip.AddrFrom4([4]byte{198, 19, 0, 1})}, Threads: 1,
 		MessageLen: 8 + testDataLen, Window: 1024,
 	}
 }
@@ -58,7 +58,7 @@ func loadJudge(t testing.TB, c loader.BenchConfig, trial loader.BenchTrial) *jud
 	if err := b.Begin(trial); err != nil {
 		t.Fatal(err)
 	}
-	return &judge{b, newAnswerer(t, loader.ReplyConfig{Key: c.Key, Source: c.Source, Probes: echoProbes(c.MessageLen)})}
+	return &judge{b, newAnswerer(t, loader.ReplyConfig{Key: c.Key, Source: testSource, Probes: echoProbes(c.MessageLen)})}
 }
 
 // answer is the answer to a probe of an index that was sent so long ago, in ns.
@@ -153,6 +153,9 @@ func TestBenchVerdicts(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			drop := c.verdict >= loader.BenchAnswered
+			if (got.Taken() == 1) != drop {
+				t.Errorf("%d taken", got.Taken())
+			}
 			if (action == xdpDrop) != drop || action != xdpDrop && action != xdpPass {
 				t.Errorf("action %d", action)
 			}
@@ -219,13 +222,26 @@ func TestBenchDuplicates(t *testing.T) {
 	}
 	known := 0
 	for i := range uint64(4000) {
-		answered, ok := j.Answered(i)
+		lost, last, ok := j.Lost(i, i+1, 1)
 		if ok {
 			known++
 		}
-		if ok && answered != seen[i] {
-			t.Errorf("index %d: answered %t", i, answered)
+		if ok && (lost == 0) != seen[i] || lost > 0 && last != i {
+			t.Errorf("index %d: %d lost, the last one %d", i, lost, last)
 		}
+	}
+	// Of many at once, by one thread of three.
+	var lost, last uint64
+	for i := uint64(3502); i < 3990; i += 3 {
+		if !seen[i] {
+			lost, last = lost+1, i
+		}
+	}
+	if gotLost, gotLast, ok := j.Lost(3502, 3990, 3); gotLost != lost || gotLast != last || !ok {
+		t.Errorf("%d lost, the last one %d, %t; want %d and %d", gotLost, gotLast, ok, lost, last)
+	}
+	if _, _, ok := j.Lost(0, 4000, 1); ok {
+		t.Error("all is known of more than the window holds")
 	}
 	if uint64(known) < j.Window()-64 {
 		t.Errorf("%d of a window of %d are known", known, j.Window())
@@ -312,7 +328,10 @@ func TestBenchBins(t *testing.T) {
 // A judge is told what it cannot be.
 func TestBenchConfig(t *testing.T) {
 	for name, change := range map[string]func(*loader.BenchConfig){
-		"source":    func(c *loader.BenchConfig) { c.Source = netip.Addr{} },
+		"no flow":   func(c *loader.BenchConfig) { c.Flows = nil },
+		"source":    func(c *loader.BenchConfig) { c.Flows[0].Source = netip.Addr{} },
+		"same flow": func(c *loader.BenchConfig) { c.Flows = append(c.Flows, c.Flows[0]) },
+		"too many":  func(c *loader.BenchConfig) { c.Threads = loader.MaxBenchFlows + 1 },
 		"targets":   func(c *loader.BenchConfig) { c.Targets = nil },
 		"twice":     func(c *loader.BenchConfig) { c.Targets = append(c.Targets, c.Targets[0]) },
 		"threads":   func(c *loader.BenchConfig) { c.Threads = 0 },

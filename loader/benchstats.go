@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -87,14 +88,27 @@ type BenchStats struct {
 	Sent, Scheduled BenchLatency
 }
 
-// BenchFlow is what is known of the probes of one thread to one target.
+// Taken is how many packets the judge has dropped, as verdicts from BenchAnswered on
+// are.
+func (s *BenchStats) Taken() (n uint64) {
+	for _, count := range s.Verdicts[BenchAnswered:] {
+		n += count
+	}
+	return n
+}
+
+// BenchFlow is what is known of the probes of one thread to one target by one
+// flow.
 type BenchFlow struct {
 	Target   netip.Addr
 	Thread   int
+	Flow     Flow
+	First    bool // of the thread's to the target
 	Answered uint64
 	Jitter   float64 // ns (RFC 3550, section 6.4.1)
-	Arrived  uint64  // CLOCK_MONOTONIC of the last answer, ns; 0: none came
-	Gap      uint64  // longest time between two answers, ns
+	// Of all the thread's answers from the target, where First is set: when the last
+	// one came, CLOCK_MONOTONIC in ns, or 0, and the longest time between two, in ns.
+	Arrived, Gap uint64
 }
 
 // Counts are the judge's counters without the histograms, which take longer to
@@ -154,29 +168,33 @@ func (b *Bench) Stats() (BenchStats, error) {
 
 // Flows are the flows of the trial.
 func (b *Bench) Flows() ([]BenchFlow, error) {
-	var flows []BenchFlow
-	for i := range len(b.config.Targets) * b.config.Threads {
-		var f bpf.BenchBenchFlow
-		if err := b.objects.Flows.Lookup(uint32(i), &f); err != nil {
-			return nil, fmt.Errorf("read the judge's flows: %w", err)
-		}
-		flows = append(flows, BenchFlow{
-			Target: b.config.Targets[i/b.config.Threads], Thread: i % b.config.Threads,
+	numbers, values := make([]uint32, b.config.flows()), make([]bpf.BenchBenchFlow, b.config.flows())
+	var cursor ebpf.MapBatchCursor
+	n, err := b.objects.Flows.BatchLookup(&cursor, numbers, values, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) { // which says that these are all
+		return nil, fmt.Errorf("read the judge's flows: %w", err)
+	}
+	flows := make([]BenchFlow, len(values))
+	for i, f := range values[:n] {
+		number := int(numbers[i])
+		target, thread, flow := b.place(number)
+		flows[number] = BenchFlow{
+			Target: target, Thread: thread, Flow: flow, First: number < b.config.homes(),
 			Answered: f.Answered, Jitter: float64(f.Jitter) / 16, Arrived: f.Arrived, Gap: f.Gap,
-		})
+		}
 	}
 	return flows, nil
 }
 
 // TargetErrors counts the error messages that came for each target.
 func (b *Bench) TargetErrors() (map[netip.Addr]uint64, error) {
-	errors := map[netip.Addr]uint64{}
+	byTarget := map[netip.Addr]uint64{}
 	for _, t := range b.config.Targets {
 		var n uint64
 		if err := b.objects.Targets.Lookup(t.As4(), &n); err != nil {
 			return nil, fmt.Errorf("read the judge's errors: %w", err)
 		}
-		errors[t] = n
+		byTarget[t] = n
 	}
-	return errors, nil
+	return byTarget, nil
 }

@@ -25,8 +25,9 @@ type TransmitConfig struct {
 	Key [16]byte
 	// Device is the index of the interface to send through.
 	Device int
-	// Source is the IPv4 address that probes come from.
-	Source netip.Addr
+	// Flows are what a descriptor's flow stands for, 1 to 256, the first one with
+	// the source that is in the shapes.
+	Flows []Flow
 	// Shapes are what the probes of each kind share, none twice.
 	Shapes []TransmitShape
 	// Tagged says that echo requests have room for the payload.
@@ -38,6 +39,20 @@ type TransmitConfig struct {
 	// Untraced does without the tracepoints that tell what became of frames, as on
 	// kernels that lack them.
 	Untraced bool
+}
+
+// Flow is what probes to one target can differ in, as probe.Flow has it.
+type Flow struct {
+	// Source is the IPv4 address that probes come from.
+	Source netip.Addr
+	// IDOffset is added to the cookie's first 16 bits.
+	IDOffset uint16
+}
+
+// word is an IPv4 address as programs have it: as it stands in the packet.
+func word(a netip.Addr) uint32 {
+	b := a.As4()
+	return *(*uint32)(unsafe.Pointer(&b))
 }
 
 // TransmitShape is what all probes of a kind share, as probe.Template has it.
@@ -119,8 +134,15 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 			traced = false
 		}
 	}
-	if !c.Source.Is4() || len(c.CPUs) == 0 || len(c.Shapes) == 0 {
-		return nil, errors.New("needs an IPv4 source, a CPU and a kind of probe")
+	var flows [256]bpf.TransmitProbeFlow // FLOWS_MAX of bpf/include/transmit_abi.h
+	if len(c.Flows) < 1 || len(c.Flows) > len(flows) || len(c.CPUs) == 0 || len(c.Shapes) == 0 {
+		return nil, fmt.Errorf("%d flows, %d CPUs, %d kinds of probe: needs one of each, and at most %d flows", len(c.Flows), len(c.CPUs), len(c.Shapes), len(flows))
+	}
+	for i, f := range c.Flows {
+		if !f.Source.Is4() {
+			return nil, fmt.Errorf("source %v is not an IPv4 address", f.Source)
+		}
+		flows[i] = bpf.TransmitProbeFlow{Source: word(f.Source), IdOffset: uint32(f.IDOffset)}
 	}
 	var shapes [numKinds + 1]bpf.TransmitProbeShape
 	var kinds, patternLen uint32
@@ -153,7 +175,8 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 		bpf.TransmitVarKey:           c.Key,
 		bpf.TransmitVarDevice:        int32(c.Device),
 		bpf.TransmitVarNetns:         namespace,
-		bpf.TransmitVarSource:        c.Source.As4(),
+		bpf.TransmitVarFlows:         flows,
+		bpf.TransmitVarFlowCount:     uint32(len(c.Flows)),
 		bpf.TransmitVarKinds:         kinds,
 		bpf.TransmitVarShapes:        shapes,
 		bpf.TransmitVarPatternLength: patternLen,

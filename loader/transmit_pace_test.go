@@ -52,7 +52,7 @@ func newProber(t *testing.T, load func(loader.TransmitConfig) (*loader.Transmit,
 		t.Fatal(err)
 	}
 	transmit, err := load(loader.TransmitConfig{
-		Key: transmitKey, Device: 1, Source: source, Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(), CPUs: cpus[:1],
+		Key: transmitKey, Device: 1, Flows: transmit.KernelFlows(template), Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(), CPUs: cpus[:1],
 	})
 	if err != nil {
 		t.Fatal(err)

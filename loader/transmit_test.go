@@ -37,9 +37,21 @@ func TestTransmitBuildsWhatGoBuilds(t *testing.T) {
 		"mask":               {Kinds: every[2:], TOS: 4},
 		"every kind":         {Kinds: every, DataLen: 100},
 		"every, short echo":  {Kinds: every, DataLen: 3, DontFragment: true},
+		"flows":              {DataLen: 56, Flows: flows(256)},
+		"flows, every kind":  {Kinds: every, DataLen: 3, Flows: flows(3)},
 	} {
 		t.Run(name, func(t *testing.T) { testBuild(t, c) })
 	}
+}
+
+// flows are as many, of three sources each.
+func flows(n int) []probe.Flow {
+	sources := []string{"198.18.0.1", "203.0.113.255", "0.0.0.0"}
+	var list []probe.Flow
+	for i := range n {
+		list = append(list, probe.Flow{Source: netip.MustParseAddr(sources[i%3]), IDOffset: uint16(i / 3 * 771)})
+	}
+	return list
 }
 
 func testBuild(t *testing.T, c probe.TemplateConfig) {
@@ -56,7 +68,7 @@ func testBuild(t *testing.T, c probe.TemplateConfig) {
 		t.Fatal(err)
 	}
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: c.Key, Device: 1, Source: c.Source, Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(),
+		Key: c.Key, Device: 1, Flows: transmit.KernelFlows(template), Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(),
 		UTOffset: template.UTOffset(), CPUs: cpus,
 	})
 	if err != nil {
@@ -89,12 +101,12 @@ func testBuild(t *testing.T, c probe.TemplateConfig) {
 		}
 		p := probe.Probe{
 			Index: r.Uint64N(probe.MaxIndex + 1), Target: r.Uint32(), Attempt: uint8(1 + r.IntN(63)), HopLimit: uint8(1 + r.IntN(255)),
-			Kind: template.Kinds()[r.IntN(len(template.Kinds()))],
+			Kind: template.Kinds()[r.IntN(len(template.Kinds()))], Flow: uint8(r.IntN(len(template.Flows()))),
 		}
 		slot := &ring.Probes[ring.Produced%uint64(loader.ProbeRingSize)]
 		slot.IndexAttempt = probe.IndexAttempt(p.Index, p.Attempt)
 		slot.Target = bits.ReverseBytes32(p.Target)
-		slot.HopLimit, slot.Kind = p.HopLimit, uint8(p.Kind)
+		slot.HopLimit, slot.Kind, slot.Flow = p.HopLimit, uint8(p.Kind), p.Flow
 		ring.Produced++
 		for i := range frame {
 			frame[i] = byte(r.Uint32())

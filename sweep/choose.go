@@ -170,7 +170,7 @@ func (r *run) loadTransmitter(device *loader.Device, key [16]byte, template *pro
 	r.cpus = loader.SpreadCPUs(cpus, queues, r.config.Threads)
 	r.config.Log.Debug("threads of xdp", "threads", r.config.Threads, "cpus", r.cpus)
 	r.kernel, err = loader.LoadTransmit(loader.TransmitConfig{
-		Key: key, Device: device.Index, Source: r.route.Source, Shapes: transmit.KernelShapes(template),
+		Key: key, Device: device.Index, Flows: transmit.KernelFlows(template), Shapes: transmit.KernelShapes(template),
 		Tagged: template.Tagged(), UTOffset: template.UTOffset(), CPUs: r.cpus, Untraced: r.config.untraced,
 	})
 	return err

@@ -67,7 +67,9 @@ struct bench_trial {
 	__u64 drain_ns; /* what comes later is late */
 };
 
-/* What one thread sends to one target. A flow's answers come over one CPU as a
+/* What one thread sends to one target from one source with one identifier. The
+ * first flow of a thread and target, with the first source, also has what is known
+ * of all of them: origin, arrived and gap. A flow's answers come over one CPU as a
  * rule: where they come over several, jitter and gap are approximate. */
 struct bench_flow {
 	__u64 next;       /* one more than the highest index that was answered; 0: none was */
@@ -78,7 +80,9 @@ struct bench_flow {
 	__u64 jitter;     /* 16 times that of RFC 3550, section 6.4.1 */
 	__u64 arrived;    /* when the last answer did, ns */
 	__u64 gap;        /* longest time between two answers, ns */
-	__u32 target;     /* as it stands in the packet; user space sets it */
+	__u32 target;     /* as it stands in the packet; user space sets it, and the two below */
+	__u32 source;     /* the same */
+	__u32 id_offset;  /* of its cookies */
 	__u32 reserved;
 };
 

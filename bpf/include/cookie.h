@@ -30,6 +30,13 @@ static __always_inline __u32 cookie_v4(__u64 k0, __u64 k1, __u32 source, __u32 t
 	return (__u32)siphash_final(&s, 8);
 }
 
+/* A cookie whose identifier has moved by an offset: so probes of several flows
+ * differ in it, and all is authenticated that was. */
+static __always_inline __u32 cookie_offset(__u32 cookie, __u16 offset)
+{
+	return (cookie & 0xffff0000) | (__u16)(cookie + offset);
+}
+
 /* The message is twice as long as the cookie's, so one key serves both: the
  * length is part of what SipHash hashes. Probes of one send time share the first
  * half of the work. */

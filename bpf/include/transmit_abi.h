@@ -17,7 +17,17 @@ struct probe_descriptor {
 	__u8 hop_limit;
 	__u8 tries;          /* how often the device had no room for it; 0 from user space */
 	__u8 kind;           /* enum probe_kind */
-	__u8 reserved;
+	__u8 flow;           /* its place among the flows */
+};
+
+/* As many as a descriptor can name. */
+#define FLOWS_MAX 256
+
+/* What probes to one target can differ in for those who spread packets on their
+ * way (docs/wire-format.md). */
+struct probe_flow {
+	__u32 source;    /* as it stands in the packet */
+	__u32 id_offset; /* added to the cookie's first 16 bits */
 };
 
 /* Ethernet and IP header, ICMP type and code: 36 bytes. */

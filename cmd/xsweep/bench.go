@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,8 +32,10 @@ reordering and late answers are exact. A trial in which this machine fell behind
 is marked as not valid and never held against the target.
 
 This is a load test. Targets outside of loopback, link-local and benchmarking
-addresses (198.18.0.0/15) and of the subnets of this machine get at most 10k
-probes a second, unless --i-am-authorised says that you may.
+addresses (198.18.0.0/15) and of the subnets of this machine need
+--i-am-authorised, which says that their owner agrees. Without it 10k probes a
+second are the most for anybody else's machine unless you choose a higher rate
+yourself.
 
 Without a mode it runs one trial at --rate. Modes: --search finds NDR (the highest
 rate without loss) and PDR (with 0.1 % and 0.5 % of it, or as --loss says), then
@@ -60,11 +63,14 @@ type benchFlags struct {
 	config     bench.Config
 	tx, xdp    string
 	size       string
+	source     string
 	rate       pace.Rate
 	duration   time.Duration
 	warmup     time.Duration
 	burst      int
 	authorised bool
+	ceiling    bool
+	modest     bool // nobody chose the highest rate of the search
 
 	search           bool
 	loss             string
@@ -131,11 +137,13 @@ func (f *benchFlags) register(flags *pflag.FlagSet) {
 	flags.Var(flagValue[int]{&c.Threads, parseThreads, showInt, "count"}, "tx-threads", "threads that send (default 1)")
 	c.PacingError = bench.DefaultPacingError
 	flags.Var(flagValue[float64]{&c.PacingError, parseRatio, showRatio, "ratio"}, "max-pacing-error", "how far the rate may be off in a valid trial")
+	flags.BoolVar(&f.ceiling, "ceiling", true, "measure first what this machine sends at most, into a loop that drops it")
 	flags.StringVar(&f.xdp, "xdp", loader.Auto.String(), "how to attach the judge: auto, native or generic")
 	flags.StringVarP(&c.Interface, "interface", "i", "", "send through this `DEVICE` (default: as the routes say)")
-	flags.Var(flagValue[netip.Addr]{&c.Source, parseSource, showAddr, "address"}, "source", "send from this address (default: as the routes say)")
+	flags.StringVar(&f.source, "source", "", "send from these `ADDRESSES`: one, or several with commas, ranges or prefixes (default: as the routes say)")
+	flags.Var(flagValue[int]{&c.Flows, parseInt, showInt, "count"}, "flows", "vary source address and ICMP identifier, so many ways (default: as many as sources are named)")
 	flags.Var(flagValue[net.HardwareAddr]{&c.GatewayMAC, parseMAC, net.HardwareAddr.String, "mac"}, "gateway-mac", "send frames to this Ethernet address (default: the gateway's)")
-	flags.BoolVar(&f.authorised, "i-am-authorised", false, "the owners of the targets agree to a load test: lifts the limit of 10k probes a second")
+	flags.BoolVar(&f.authorised, "i-am-authorised", false, "the owners of the targets agree to a load test: any target, and no ceiling of 10k probes a second for searches")
 	flags.StringArrayVarP(&f.output, "output", "o", nil, "write a report to `FILE`: .html for a page, .hgrm for the last trial's latencies as HdrHistogram's percentiles, .hlog for all trials' as its log; may be repeated")
 	flags.StringVar(&f.format, "format", "text", "what goes to standard output: text, or hgrm or hlog as with --output")
 	flags.BoolVar(&f.force, "force", false, "replace files that are there")
@@ -163,6 +171,31 @@ func parseSizes(text string) ([]int, error) {
 		sizes = append(sizes, n)
 	}
 	return sizes, nil
+}
+
+// parseSources reads addresses, ranges and prefixes with commas between.
+func parseSources(ctx context.Context, text string) ([]netip.Addr, error) {
+	var sources []netip.Addr
+	for word := range strings.SplitSeq(text, ",") {
+		if word = strings.TrimSpace(word); word == "" {
+			continue
+		}
+		targets, err := target.Parse(ctx, nil, word)
+		if err != nil {
+			return nil, fmt.Errorf("%q must be addresses, ranges or prefixes of IPv4", word)
+		}
+		for _, t := range targets {
+			for a := uint64(t.Range.First); a <= uint64(t.Range.Last); a++ {
+				if len(sources) == bench.MaxFlows {
+					return nil, fmt.Errorf("%q: more than %d addresses", text, bench.MaxFlows)
+				}
+				if source := target.Addr(a).Netip(); !slices.Contains(sources, source) {
+					sources = append(sources, source)
+				}
+			}
+		}
+	}
+	return sources, nil
 }
 
 // parseRatio reads a share, such as 0.5% or 0.005.
@@ -212,6 +245,12 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 	if err := f.completeMode(); err != nil {
 		return err
 	}
+	if c.Sources, err = parseSources(ctx, f.source); err != nil {
+		return fmt.Errorf("--source %w", err)
+	}
+	if f.changed("flows") && (c.Flows < 1 || c.Flows > bench.MaxFlows) {
+		return fmt.Errorf("--flows %d: must be 1 to %d", c.Flows, bench.MaxFlows)
+	}
 	targets, err := readTargets(ctx, env, args, nil)
 	if err != nil {
 		return err
@@ -231,10 +270,14 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 	return f.checkManners()
 }
 
-// checkManners refuses loads that strangers may not get.
+// checkManners refuses to load strangers, and takes a modest ceiling where none was
+// chosen.
 func (f *benchFlags) checkManners() error {
+	if f.search && !f.authorised && !f.changed("max-rate") && !bench.Dedicated(f.config.Targets) {
+		f.maxRate, f.modest = max(bench.PoliteRate, f.minRate), true
+	}
 	f.config.MaxRate = f.highest()
-	if f.authorised || f.config.MaxRate <= bench.PoliteRate {
+	if f.authorised {
 		return nil
 	}
 	own, err := bench.OwnSubnets()
@@ -242,8 +285,7 @@ func (f *benchFlags) checkManners() error {
 		return err
 	}
 	if a, ok := bench.Foreign(f.config.Targets, own); ok {
-		return fmt.Errorf("%d probes a second to %v, which is not in a subnet of this machine, are a load test: "+
-			"if its owner agrees, give --i-am-authorised; without it %d a second are the most", f.config.MaxRate, a, bench.PoliteRate)
+		return fmt.Errorf("%v is not in a subnet of this machine, and a benchmark is a load test: if its owner agrees, give --i-am-authorised", a)
 	}
 	return nil
 }
@@ -258,10 +300,13 @@ func runBench(ctx context.Context, env *environment, f *benchFlags, args []strin
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f.view = newBenchView(env, f.quiet, f.soak > 0)
+	f.view = newBenchView(env, f.quiet)
 	defer f.view.end()
 	f.config.Log = env.logger(f.view, f.verbose, f.quiet)
 	f.config.Progress = f.view.progress
+	if f.soak > 0 {
+		f.config.Second = f.view.second
+	}
 	f.config.Skip = onInterrupt(cancel, func(text string) { f.config.Log.Warn(text) })
 	result := &bench.Result{Version: version(), Command: os.Args, Config: f.describe(), Started: time.Now().UTC()}
 	runErr := f.run(ctx, result)
@@ -286,6 +331,7 @@ func (f *benchFlags) run(ctx context.Context, result *bench.Result) error {
 		}
 		if len(result.Trials) == 0 {
 			result.Environment = session.Environment()
+			result.Ceiling = f.measureCeiling(ctx, session)
 		}
 		err = f.mode(ctx, session, result)
 		if err = errors.Join(err, session.Close()); err != nil {
@@ -309,6 +355,7 @@ func (f *benchFlags) describe() map[string]any {
 		"search": f.search, "loss": f.goals, "min_rate": uint64(f.minRate), "max_rate": uint64(f.maxRate), "trials": f.trials, "width": f.width,
 		"sweep": f.sweep, "soak": f.soak.String(), "recovery": f.recovery, "max_pacing_error": f.config.PacingError,
 		"sizes": f.sizes, "burst": f.burst, "tx": f.config.Tx, "tx_threads": max(f.config.Threads, 1), "xdp": f.config.XDP.String(), "interface": f.config.Interface,
+		"flows": f.config.Flows, "source": f.source,
 	}
 }
 

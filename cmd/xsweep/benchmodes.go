@@ -97,16 +97,6 @@ func (f *benchFlags) completeSearch() error {
 	case f.width < 0.0001:
 		return fmt.Errorf("--width %v: must be at least 0.01%%", showRatio(f.width))
 	}
-	// Strangers get no more, and need not be asked for less.
-	if !f.authorised && !f.changed("max-rate") {
-		own, err := bench.OwnSubnets()
-		if err != nil {
-			return err
-		}
-		if _, foreign := bench.Foreign(f.config.Targets, own); foreign {
-			f.maxRate = min(f.maxRate, bench.PoliteRate)
-		}
-	}
 	return nil
 }
 
@@ -181,7 +171,7 @@ func (f *benchFlags) note(result *bench.Result, t bench.Trial, known []bench.Thr
 // runSearch searches, then measures what follows from it.
 func (f *benchFlags) runSearch(ctx context.Context, session *bench.Session, result *bench.Result) error {
 	size := session.Size()
-	c := bench.SearchConfig{Min: uint64(f.minRate), Max: uint64(f.maxRate), Warmup: f.warmup}
+	c := bench.SearchConfig{Min: uint64(f.minRate), Max: uint64(f.maxRate), Warmup: f.warmup, Burst: f.burst}
 	for _, loss := range f.goals {
 		c.Goals = append(c.Goals, bench.Goal{Loss: loss, Exceed: 0.5, Trial: f.duration, Sum: time.Duration(f.trials) * f.duration, Width: f.width})
 	}
@@ -208,9 +198,12 @@ func (f *benchFlags) runSearch(ctx context.Context, session *bench.Session, resu
 	if err != nil || ctx.Err() != nil || base == 0 {
 		return err
 	}
+	if f.modest && found[len(found)-1].Limit == "max-rate" {
+		f.config.Log.Warn(fmt.Sprintf("the search ended at %d probes a second, the most that is tried unasked: --max-rate goes further", f.maxRate))
+	}
 	var relaxed bench.Latency
 	for _, share := range []uint64{10, 50, 90} {
-		load := bench.Load{Rate: max(base*share/100, 1), Duration: f.duration, Warmup: f.warmup, Purpose: fmt.Sprintf("latency at %d %%", share)}
+		load := bench.Load{Rate: max(base*share/100, 1), Duration: f.duration, Warmup: f.warmup, Burst: f.burst, Purpose: fmt.Sprintf("latency at %d %%", share)}
 		for try, valid := 0, false; try < latencyTries && !valid && ctx.Err() == nil; try++ {
 			t, err := session.Trial(ctx, load)
 			if err != nil {

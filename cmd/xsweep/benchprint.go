@@ -19,7 +19,11 @@ func printBench(w io.Writer, r *bench.Result) error {
 	out := bufio.NewWriter(w)
 	if len(r.Trials) > 0 {
 		e := &r.Environment
-		fmt.Fprintf(out, "%s (%s, %d queues), %s, judge %s; kernel %s, %d x %s\n\n", e.Interface, e.Driver, e.Queues, e.Transmitter, e.XDP, e.Kernel, e.CPUs, e.CPU)
+		fmt.Fprintf(out, "%s (%s, %d queues), %s, judge %s; kernel %s, %d x %s\n", e.Interface, e.Driver, e.Queues, e.Transmitter, e.XDP, e.Kernel, e.CPUs, e.CPU)
+		if c := r.Ceiling; c != nil {
+			fmt.Fprintf(out, "this sender's ceiling: %.0f probes a second, into a loop that drops them (%s, %s, %d bytes)\n", c.Rate, c.Transmitter, threads(c.Threads), c.Size)
+		}
+		fmt.Fprintln(out)
 		printLoads(out, r.Trials)
 		fmt.Fprintln(out)
 		printLatencies(out, r.Trials)
@@ -33,6 +37,13 @@ func printBench(w io.Writer, r *bench.Result) error {
 	}
 	fmt.Fprintln(out, r.Verdict)
 	return out.Flush()
+}
+
+func threads(n int) string {
+	if n == 1 {
+		return "1 thread"
+	}
+	return fmt.Sprintf("%d threads", n)
 }
 
 // printThroughputs prints what a search has found.
@@ -64,7 +75,7 @@ func printLoads(w io.Writer, trials []bench.Trial) {
 	for _, r := range trials {
 		mark := ""
 		if !r.Valid {
-			mark = "not valid"
+			mark = "  not valid"
 		}
 		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.0f\t%d\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%s\n", r.Size, r.RateOffered, r.RateSent, r.RateAnswered,
 			r.Sent, r.Answered, r.Lost, percent(r.LossRatio()), r.Duplicate, r.Reordered, r.Late, r.Errors, mark)

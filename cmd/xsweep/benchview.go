@@ -16,22 +16,19 @@ import (
 )
 
 // benchView shows how a benchmark goes on standard error: the trial under way,
-// redrawn in place on a terminal, and a line for each that is done; with every
-// second of a soak too.
+// redrawn in place on a terminal, and a line for each that is done, and for every
+// second of a soak.
 type benchView struct {
 	out     io.Writer
 	fd      int  // of the terminal; -1 where it is none
 	objects bool // for programs
-	seconds bool
 
-	mu     sync.Mutex
-	drawn  bool
-	second int
-	last   bench.Progress
+	mu    sync.Mutex
+	drawn bool
 }
 
-func newBenchView(env *environment, quiet, seconds bool) *benchView {
-	v := &benchView{out: env.stderr, fd: terminal(env.stderr), objects: env.jsonLogs(), seconds: seconds}
+func newBenchView(env *environment, quiet bool) *benchView {
+	v := &benchView{out: env.stderr, fd: terminal(env.stderr), objects: env.jsonLogs()}
 	if v.objects {
 		v.fd = -1
 	}
@@ -66,13 +63,6 @@ func (v *benchView) erase() {
 func (v *benchView) progress(p bench.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.seconds && !p.Warming && !p.Draining {
-		if second := int((p.Elapsed - p.Load.Warmup) / time.Second); second > v.second {
-			v.second = second
-			v.tellSecond(p)
-			v.last = p
-		}
-	}
 	if v.fd < 0 {
 		return
 	}
@@ -85,15 +75,21 @@ func (v *benchView) progress(p bench.Progress) {
 	v.drawn = true
 }
 
-// tellSecond tells of a second of a soak.
-func (v *benchView) tellSecond(p bench.Progress) {
-	sent, answered := p.Sent-v.last.Sent, p.Answered-v.last.Answered
+// second tells of a second of a soak.
+func (v *benchView) second(s bench.Second) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	lost := "unknown"
+	if s.Lost != nil {
+		lost = fmt.Sprint(*s.Lost)
+	}
 	if v.objects {
-		objects(v.out).Info("second", "second", v.second, "sent", sent, "answered", answered, "duplicate", p.Duplicate, "p50", p.P50, "p99", p.P99)
+		objects(v.out).Info("second", "at", s.At, "sent", s.Sent, "answered", s.Answered, "lost", lost, "p50", s.P50, "p99", s.P99, "max", s.Max)
 		return
 	}
 	v.erase()
-	fmt.Fprintf(v.out, "%s; sent %d; answered %d; p50 %s; p99 %s\n", clock(time.Duration(v.second)*time.Second), sent, answered, rtt(p.P50), rtt(p.P99))
+	at := time.Duration(s.At * float64(time.Second)).Round(time.Second)
+	fmt.Fprintf(v.out, "%s; sent %d; answered %d; lost %s; p50 %s; p99 %s\n", clock(at), s.Sent, s.Answered, lost, rtt(s.P50), rtt(s.P99))
 }
 
 func progressLine(p bench.Progress) string {

@@ -90,6 +90,7 @@ type labFlags struct {
 	behaviour             string
 	seed                  uint64
 	queues, mtu, hops     int
+	addresses             int
 	perProbe              bool
 	capacity, limiter     string
 	outage, stats         string
@@ -154,6 +155,7 @@ func newLabCommand(env *environment) *cobra.Command {
 	flags.StringVar(&f.behaviour, "behaviour", "host", "`SPEC` of how live hosts behave (simnet)")
 	flags.Uint64Var(&f.seed, "seed", 0, "decides which hosts live and which probes get lost (simnet)")
 	flags.IntVar(&f.queues, "queues", 0, "receive and transmit queues of lab0 (default: one a CPU)")
+	flags.IntVar(&f.addresses, "addresses", 1, "`number` of addresses of lab0: 198.18.0.1, then 198.18.0.16 and so on")
 	flags.IntVar(&f.mtu, "mtu", 1500, "largest IP packet that the links take, in `bytes`")
 	flags.IntVar(&f.hops, "hops", 0, "`number` of routers between lab0 and the responder (kernel)")
 	flags.StringVar(&f.stats, "stats", "", "write what the responder counted to `FILE`, as JSON, at the end")
@@ -186,7 +188,7 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 	if err != nil || responder == lab.Sink {
 		return lab.Config{}, fmt.Errorf("--responder %q: must be simnet, delay or kernel", f.responder)
 	}
-	config := lab.Config{Responder: responder, Seed: f.seed, Queues: f.queues, MTU: f.mtu, Hops: f.hops}
+	config := lab.Config{Responder: responder, Seed: f.seed, Queues: f.queues, MTU: f.mtu, Hops: f.hops, Addresses: f.addresses}
 	if responder != lab.Kernel {
 		config.Live, config.Loss, config.Duplicate = f.live, f.loss, f.duplicate
 		if config.Behaviours, err = lab.ParseWeights(f.behaviour); err != nil {
@@ -211,6 +213,9 @@ func (f labFlags) config(changed func(flag string) bool) (lab.Config, error) {
 		}
 	}
 	config.ICMPRateLimit = f.icmpRateLimit
+	if f.addresses < 1 { // 0 would stand for the default
+		return lab.Config{}, fmt.Errorf("--addresses %d: must be from 1 to %d", f.addresses, lab.MaxAddresses)
+	}
 	if f.mtu == 0 { // which would stand for the default
 		return lab.Config{}, errors.New("--mtu 0: must be at least 1280")
 	}

@@ -40,6 +40,7 @@ type environment struct {
 
 func main() {
 	lab.MaybeInit()
+	maybeCeiling()
 	pace.SpareProcessors()
 	os.Exit(run(&environment{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}, os.Args[1:]))
 }

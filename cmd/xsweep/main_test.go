@@ -28,6 +28,7 @@ const raceEnv = "GORACE"
 // network namespace of its own, the tests.
 func TestMain(m *testing.M) {
 	lab.MaybeInit()
+	maybeCeiling()
 	// What the user of this machine has set is none of the tests' business.
 	if _, set := os.LookupEnv(variable("config")); !set {
 		os.Setenv(variable("config"), os.DevNull)

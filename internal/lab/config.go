@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -113,6 +114,11 @@ type Config struct {
 	// 0 stands for the number of CPUs.
 	Queues int
 
+	// Addresses is how many addresses lab0 has: the first one of the link and then
+	// 198.18.0.16 and so on, which are nobody else's; 0 stands for 1. At most
+	// MaxAddresses, and not with Hops.
+	Addresses int
+
 	// MTU is that of every link, in bytes; 0 stands for 1500. It is at least
 	// 1280, and at most 9000 with Kernel or 3500 with simnet and sink.
 	MTU int
@@ -186,7 +192,7 @@ func (c Config) Validate() error {
 	if c.Queues < 0 || c.Queues > maxQueues {
 		return fmt.Errorf("queues %d: must be from 1 to %d, or 0 for one a CPU", c.Queues, maxQueues)
 	}
-	if err := c.validateNetwork(); err != nil {
+	if err := cmp.Or(c.validateNetwork(), c.validateAddresses()); err != nil {
 		return err
 	}
 	if c.MeterRate > maxMeterRate {

@@ -83,6 +83,9 @@ func (l *Lab) direct() error {
 	if err := l.responder.configure(l.sender); err != nil {
 		return err
 	}
+	if err := l.assignMore(); err != nil {
+		return err
+	}
 	return l.sender.routeAll(GatewayAddr)
 }
 

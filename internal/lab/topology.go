@@ -212,6 +212,15 @@ func (e *end) routeAll(gateway target.Addr) error {
 	return nil
 }
 
+// routeTo sends what is for one address through a gateway.
+func (e *end) routeTo(a, gateway target.Addr) error {
+	route := &netlink.Route{LinkIndex: e.ifindex, Dst: ipNet(a, 32), Gw: ip(gateway)}
+	if err := e.rtnl.RouteAdd(route); err != nil {
+		return fmt.Errorf("route %s through %s: %w", a, gateway, err)
+	}
+	return nil
+}
+
 // answerAll makes Linux answer for all of 198.18.0.0/15, as fast as it can.
 func (e *end) answerAll() error {
 	lo, err := e.rtnl.LinkByName("lo")

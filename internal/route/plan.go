@@ -34,6 +34,8 @@ type Request struct {
 	// Source is the IPv4 source address of the probes; zero: the kernel's choice
 	// for the interface.
 	Source netip.Addr
+	// MoreSources are other addresses that probes come from, if Source is set.
+	MoreSources []netip.Addr
 	// GatewayMAC is the link-layer address to send to, in place of the gateway's
 	// own: 6 bytes, unicast; nil: ask the neighbour table and the gateway.
 	GatewayMAC net.HardwareAddr
@@ -45,6 +47,14 @@ type Request struct {
 	Packet bool
 	// Transmitter is what the user calls it, for errors; empty: packet.
 	Transmitter string
+}
+
+// sources are the addresses that the user has chosen.
+func (r *Request) sources() []netip.Addr {
+	if !r.Source.IsValid() {
+		return nil
+	}
+	return append([]netip.Addr{r.Source}, r.MoreSources...)
 }
 
 // transmitter is what errors call the one that writes Ethernet frames.
@@ -60,8 +70,7 @@ func (r *Request) validate() error {
 	if r.ResolveTimeout < 0 {
 		return fmt.Errorf("resolve timeout %v is negative", r.ResolveTimeout)
 	}
-	if r.Source.IsValid() {
-		a := r.Source
+	for _, a := range r.sources() {
 		if !a.Is4() || a.IsUnspecified() || a.IsMulticast() || a == limitedBroadcast.Netip() {
 			return fmt.Errorf("source %v is not an IPv4 unicast address", a)
 		}

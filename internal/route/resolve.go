@@ -57,13 +57,24 @@ func Resolve(ctx context.Context, req Request) (*Plan, error) {
 func source(s *snapshot, d *decision, req Request) (netip.Addr, error) {
 	link := &d.plan.Interface
 	loopback := link.Type == Loopback
-	if req.Source.IsValid() {
-		a, _ := target.AddrFrom(req.Source)
-		switch {
-		case isLoopback(a) && !loopback:
-			return netip.Addr{}, fmt.Errorf("source %v cannot be used on %s: loopback addresses never leave the machine", a, link.Name)
-		case !isLoopback(a) && s.owner(a) == 0:
-			d.plan.Notes = append(d.plan.Notes, fmt.Sprintf("source %v is not an address of this machine: replies arrive only if the network leads them to %s", a, link.Name))
+	if sources := req.sources(); sources != nil {
+		var foreign []netip.Addr
+		for _, source := range sources {
+			a, _ := target.AddrFrom(source)
+			switch {
+			case isLoopback(a) && !loopback:
+				return netip.Addr{}, fmt.Errorf("source %v cannot be used on %s: loopback addresses never leave the machine", a, link.Name)
+			case !isLoopback(a) && s.owner(a) == 0:
+				foreign = append(foreign, source)
+			}
+		}
+		switch len(foreign) {
+		case 0:
+		case 1:
+			d.plan.Notes = append(d.plan.Notes, fmt.Sprintf("source %v is not an address of this machine: replies arrive only if the network leads them to %s", foreign[0], link.Name))
+		default:
+			d.plan.Notes = append(d.plan.Notes, fmt.Sprintf("%d sources, %v among them, are not addresses of this machine: replies arrive only if the network leads them to %s",
+				len(foreign), foreign[0], link.Name))
 		}
 		return req.Source, nil
 	}

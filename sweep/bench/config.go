@@ -64,14 +64,23 @@ type Config struct {
 	Threads int
 	// XDP is how the judge is attached.
 	XDP loader.XDPMode
-	// Interface, Source and GatewayMAC are as in sweep.Config.
+	// Flows is how many flows probes to a target are of, which differ in source
+	// address, as far as there are several, and then in identifier; 0 stands for as
+	// many as there are Sources, or 1.
+	Flows int
+	// Sources are the addresses to send from, none twice; nil: as the routes say, and
+	// with several flows the other addresses of the interface too.
+	Sources []netip.Addr
+	// Interface and GatewayMAC are as in sweep.Config.
 	Interface  string
-	Source     netip.Addr
 	GatewayMAC net.HardwareAddr
 	// Skip, closed, ends the wait for late answers. It may be nil.
 	Skip <-chan struct{}
 	// Progress is told how a trial goes, ten times a second. It may be nil.
 	Progress func(Progress)
+	// Second is told of each second of a trial, once it is known what was lost of
+	// it: the drain time later. It may be nil.
+	Second func(Second)
 	// Log is told what was chosen. It must not be nil.
 	Log *slog.Logger
 }
@@ -97,6 +106,9 @@ func (c *Config) complete() error {
 	if c.Threads == 0 {
 		c.Threads = 1
 	}
+	if c.Flows == 0 {
+		c.Flows = max(len(c.Sources), 1)
+	}
 	if c.Tx == "" {
 		c.Tx = TxAuto
 	}
@@ -105,6 +117,10 @@ func (c *Config) complete() error {
 		return errors.New("no targets")
 	case len(c.Targets) > loader.MaxBenchTargets:
 		return fmt.Errorf("%d targets: at most %d", len(c.Targets), loader.MaxBenchTargets)
+	case c.Flows < 0 || c.Flows > probe.MaxFlows:
+		return fmt.Errorf("%d flows: must be 1 to %d", c.Flows, probe.MaxFlows)
+	case c.Flows < len(c.Sources):
+		return fmt.Errorf("%d flows from %d source addresses: use as many flows at least", c.Flows, len(c.Sources))
 	case c.Size < MinSize:
 		return fmt.Errorf("size %d: the payload that tells which probe was answered takes %d bytes", c.Size, MinSize)
 	case c.MaxRate == 0:

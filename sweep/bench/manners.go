@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 )
 
-// PoliteRate is the highest load, in probes a second, for targets that the user
-// has not said to be authorised to load.
+// PoliteRate is the highest load, in probes a second, that is chosen for a user who
+// has neither said how much he wants nor that he is authorised.
 const PoliteRate = 10_000
 
 // benchmarking is what RFC 2544 (appendix C.2.2) and RFC 6890 set aside for
@@ -17,27 +18,24 @@ const PoliteRate = 10_000
 var benchmarking = netip.MustParsePrefix("198.18.0.0/15")
 
 // Foreign returns the first of the targets that lies outside loopback, link-local
-// and benchmarking addresses and the subnets given.
+// and benchmarking addresses and the subnets given: nobody may load it without being
+// asked to.
 func Foreign(targets []netip.Addr, own []netip.Prefix) (netip.Addr, bool) {
 	for _, a := range targets {
-		if !familiar(a, own) {
+		if !dedicated(a) && !a.IsLinkLocalUnicast() && !slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Contains(a) }) {
 			return a, true
 		}
 	}
 	return netip.Addr{}, false
 }
 
-func familiar(a netip.Addr, own []netip.Prefix) bool {
-	if a.IsLoopback() || a.IsLinkLocalUnicast() || benchmarking.Contains(a) {
-		return true
-	}
-	for _, p := range own {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+// Dedicated says whether all targets are this machine itself or benchmarking
+// addresses, so that no load disturbs anybody else.
+func Dedicated(targets []netip.Addr) bool {
+	return !slices.ContainsFunc(targets, func(a netip.Addr) bool { return !dedicated(a) })
 }
+
+func dedicated(a netip.Addr) bool { return a.IsLoopback() || benchmarking.Contains(a) }
 
 // OwnSubnets are the subnets that this machine has addresses in.
 func OwnSubnets() ([]netip.Prefix, error) {

@@ -33,7 +33,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 func (r *Result) WritePage(w io.Writer) error {
 	views := r.views()
 	return page.Execute(w, map[string]any{
-		"R": r, "Found": slices.Concat(r.NDR, r.PDR), "Targets": r.targets(), "Views": views, "Several": len(views) > 1, "Time": r.timeChart(),
+		"R": r, "Found": slices.Concat(r.NDR, r.PDR), "Targets": r.targets(), "Views": views, "Several": len(views) > 1, "Time": r.timeChart(), "TimeLatency": r.timeLatencyChart(),
 		"Command": strings.Join(r.Command, " "), "Started": r.Started.Format(time.RFC3339), "Took": r.Ended.Sub(r.Started).Round(time.Second),
 		"PerTarget": r.perTarget(), "Incomplete": r.Interrupted && !strings.HasPrefix(r.Verdict, "interrupted"),
 	})
@@ -480,8 +480,8 @@ func (v *view) Path() template.HTML {
 	}.html()
 }
 
-// timeChart is of the longest trial.
-func (r *Result) timeChart() template.HTML {
+// longestTrial is the one with the most seconds, nil if there are less than two.
+func (r *Result) longestTrial() *Trial {
 	var longest *Trial
 	for i := range r.Trials {
 		if t := &r.Trials[i]; longest == nil || len(t.Seconds) > len(longest.Seconds) {
@@ -489,6 +489,16 @@ func (r *Result) timeChart() template.HTML {
 		}
 	}
 	if longest == nil || len(longest.Seconds) < 2 {
+		return nil
+	}
+	return longest
+}
+
+// timeChart is what was sent and answered in each second of the longest trial. Of
+// the last one, which is no whole one, no rate can be told.
+func (r *Result) timeChart() template.HTML {
+	longest := r.longestTrial()
+	if longest == nil {
 		return ""
 	}
 	sent, answered := series{name: "sent", class: "thick", shape: plain}, series{name: "answered", class: "a"}
@@ -496,13 +506,48 @@ func (r *Result) timeChart() template.HTML {
 	for _, s := range longest.Seconds {
 		length := s.At - before
 		before = s.At
+		if math.Abs(length-1) > 0.1 {
+			continue
+		}
+		tip := fmt.Sprintf("%.0f s: %s sent, %s answered", s.At, showCount(s.Sent), showCount(s.Answered))
+		if s.Lost != nil {
+			tip += fmt.Sprintf(", %s lost", showCount(*s.Lost))
+		}
 		sent.points = append(sent.points, point{x: s.At, y: float64(s.Sent) / length})
-		answered.points = append(answered.points, point{
-			x: s.At, y: float64(s.Answered) / length, tip: fmt.Sprintf("%.0f s: %s sent, %s answered", s.At, showCount(s.Sent), showCount(s.Answered)),
-		})
+		answered.points = append(answered.points, point{x: s.At, y: float64(s.Answered) / length, tip: tip})
+	}
+	if len(sent.points) < 2 {
+		return ""
 	}
 	return chart{
-		title: "Seconds of the longest trial", x: axis{label: "seconds since the first probe that counts", whole: true, show: showCount[float64]},
+		title: "Seconds of the longest trial", x: secondsAxis,
 		y: axis{label: "probes a second", show: showRate}, series: []series{sent, answered},
 	}.html()
+}
+
+var secondsAxis = axis{label: "seconds since the first probe that counts", whole: true, show: showCount[float64]}
+
+// timeLatencyChart is the latency in each second of the longest trial.
+func (r *Result) timeLatencyChart() template.HTML {
+	longest := r.longestTrial()
+	if longest == nil {
+		return ""
+	}
+	all := []series{{name: "p50", class: "a"}, {name: "p99", class: "b"}, {name: "maximum", class: "c"}}
+	before := 0.0
+	for _, s := range longest.Seconds {
+		length := s.At - before
+		before = s.At
+		if s.P50 == 0 || length < 0.25 { // too little of a second to stand beside the others
+			continue
+		}
+		for i, v := range []uint64{s.P50, s.P99, s.Max} {
+			tip := fmt.Sprintf("%.3g s: %s %s", s.At, all[i].name, showNS(v))
+			all[i].points = append(all[i].points, point{x: s.At, y: float64(v), tip: tip})
+		}
+	}
+	if len(all[0].points) < 2 {
+		return ""
+	}
+	return chart{title: "Latency in the longest trial", x: secondsAxis, y: axis{label: "latency", log: true, show: showLatency}, series: all}.html()
 }

@@ -114,8 +114,8 @@ func checkedPages(t *testing.T) map[string]struct {
 		charts int
 	}{
 		"search in the lab": {real, 5},
-		"simulated search":  {searched(t), 6},
-		"hostile":           {hostile, 9},
+		"simulated search":  {searched(t), 7},
+		"hostile":           {hostile, 10},
 		"nothing":           {&Result{Verdict: "no trial was run"}, 0},
 	}
 }

@@ -20,7 +20,9 @@ type Result struct {
 	Ended       time.Time      `json:"ended"`
 	Interrupted bool           `json:"interrupted"`
 	Environment Environment    `json:"environment"`
-	Trials      []Trial        `json:"trials"`
+	// Ceiling is what the sender does at most; nil where it could not be measured.
+	Ceiling *Ceiling `json:"ceiling,omitempty"`
+	Trials  []Trial  `json:"trials"`
 	// NDR and PDR are what the searches found, one a size.
 	NDR []Throughput `json:"ndr,omitempty"`
 	PDR []Throughput `json:"pdr,omitempty"`
@@ -97,7 +99,7 @@ func (r *Result) conclude() string {
 		return "interrupted: what was measured so far is incomplete"
 	}
 	if found := slices.Concat(r.NDR, r.PDR); len(found) > 0 {
-		return found[0].sentence()
+		return found[0].sentence() + r.ceilingNote(found[0].Limit)
 	}
 	if len(r.Trials) > 1 {
 		return concludeSeveral(r.Trials)
@@ -117,6 +119,15 @@ func (r *Result) conclude() string {
 		return fmt.Sprintf("the target stopped answering %.0f s after the first probe that counts", cut)
 	}
 	return fmt.Sprintf("%.4g %% lost at %.0f probes a second", 100*last.LossRatio(), last.RateSent)
+}
+
+// ceilingNote says how near the generator's limit is to what the sender does at
+// most, where the generator is what limits.
+func (r *Result) ceilingNote(limit string) string {
+	if limit != "generator" || r.Ceiling == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (into a loop that drops it sends %.0f)", r.Ceiling.Rate)
 }
 
 // statement is how many probes it takes to speak of a tenth of a percent.

@@ -4,6 +4,7 @@ package bench
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -18,7 +19,9 @@ func TestConclude(t *testing.T) {
 	recovered := good
 	recovered.Recovery = &recovery
 	died := lossy
-	died.Seconds = []Second{{1, 10, 10}, {2, 10, 9}, {3, 10, 0}, {4, 10, 0}}
+	for i, answered := range []uint64{10, 9, 0, 0} {
+		died.Seconds = append(died.Seconds, Second{At: float64(i + 1), Sent: 10, Answered: answered})
+	}
 	died.Lost, died.Answered = 21, 19
 	mixed := good
 	mixed.Targets = append(all, TargetResult{Addr: netip.MustParseAddr("192.0.2.9"), Sent: 5})
@@ -79,23 +82,43 @@ func TestTrialCheck(t *testing.T) {
 	}
 }
 
-// A trial in which the generator was at fault is not valid, and says why.
+// Each way in which the generator can fail makes a trial that is not valid, with a
+// reason that says so; a few frames that others have dropped do not.
 func TestTrialValid(t *testing.T) {
-	for want, trial := range map[string]Trial{
-		"": {RateOffered: 1000, RateSent: 996, Sent: 10_000, Lost: 100, Generator: Generator{RxDropped: 4}},
-		"the generator sent 990 probes a second instead of 1000":        {RateOffered: 1000, RateSent: 990, Sent: 100_000},
-		"the device refused 3 frames":                                   {RateOffered: 1000, RateSent: 1000, Sent: 1000, Generator: Generator{Refused: map[string]uint64{"ENOBUFS": 3}}},
-		"the receiving device dropped 5 frames before they were judged": {RateOffered: 1000, RateSent: 1000, Sent: 1000, Lost: 100, Generator: Generator{RxDropped: 5}},
-		"the window moved past 1 answers":                               {RateOffered: 1000, RateSent: 1000, Sent: 1000, Verdicts: map[string]uint64{"overtaken": 1}},
-		"nothing was sent that counts":                                  {RateOffered: 1000},
+	for name, c := range map[string]struct {
+		change func(*Trial)
+		reason string // empty: the trial is valid
+	}{
+		"nothing":              {func(*Trial) {}, ""},
+		"nothing sent":         {func(t *Trial) { t.Sent, t.Answered, t.Lost, t.RateSent = 0, 0, 0, 0 }, "nothing was sent"},
+		"stuck in the warm-up": {func(t *Trial) { t.Sent, t.Answered, t.Lost, t.RateSent = 0, 0, 0, 500 }, "sent 500 probes a second instead of 10000, and did not get through the warm-up"},
+		"refused":              {func(t *Trial) { t.Generator.Refused = map[string]uint64{"ENOBUFS": 3} }, "refused 3 frames"},
+		"dropped on the way":   {func(t *Trial) { t.Generator.TxDropped = 50 }, "sending device dropped 50 frames"},
+		"dropped, sent again":  {func(t *Trial) { t.Generator.TxDropped, t.Generator.Retries = 50, 50 }, ""},
+		"dropped on receiving": {func(t *Trial) { t.Generator.RxDropped = 5 }, "receiving device dropped 5 frames"},
+		"somebody's":           {func(t *Trial) { t.Generator.RxDropped = 4 }, ""},
+		"backlog":              {func(t *Trial) { t.Generator.BacklogDropped = 5 }, "5 frames found the receive queue of a CPU full"},
+		"too slow":             {func(t *Trial) { t.RateSent = 9900 }, "sent 9900 probes a second instead of 10000"},
+		"too fast":             {func(t *Trial) { t.RateSent = 10_200 }, "sent 10200 probes a second"},
+		"others' CPU":          {func(t *Trial) { t.RateSent, t.Generator.CPUWait = 9000, 0.25 }, "others had its CPU for 25 % of the time"},
+		"own CPU":              {func(t *Trial) { t.RateSent, t.Generator.CPU = 9000, 0.99 }, "its CPU can do no more"},
+		"bursts":               {func(t *Trial) { t.Burst, t.RateSent = 1000, 10_200 }, ""},
+		"bursts, too slow":     {func(t *Trial) { t.Burst, t.RateSent = 1000, 9700 }, "sent 9700 probes a second"},
+		"overtaken":            {func(t *Trial) { t.Verdicts["overtaken"] = 1 }, "the window moved past 1 answers"},
 	} {
-		if trial.check(DefaultPacingError); trial.Reason != want || trial.Valid != (want == "") {
-			t.Errorf("%q, want %q", trial.Reason, want)
+		trial := Trial{
+			RateOffered: 10_000, RateSent: 10_000, Sent: 100_000, Answered: 99_900, Lost: 100, Generator: Generator{Threads: 1}, Verdicts: map[string]uint64{},
+		}
+		c.change(&trial)
+		trial.check(DefaultPacingError)
+		if trial.Valid != (c.reason == "") || !strings.Contains(trial.Reason, c.reason) {
+			t.Errorf("%s: valid %t, reason %q, want %q", name, trial.Valid, trial.Reason, c.reason)
 		}
 	}
 }
 
-// Only familiar addresses may be loaded without being asked.
+// Only familiar addresses may be loaded without being asked, and only dedicated ones
+// without measure.
 func TestForeign(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	for text, want := range map[string]bool{
@@ -104,6 +127,9 @@ func TestForeign(t *testing.T) {
 	} {
 		if _, foreign := Foreign(addrs("127.0.0.1", text), own); foreign != want {
 			t.Errorf("%s: foreign %t", text, foreign)
+		}
+		if want := strings.HasPrefix(text, "198.18.0") || strings.HasPrefix(text, "198.19") || text == "127.0.0.1"; Dedicated(addrs("127.0.0.1", text)) != want {
+			t.Errorf("%s: dedicated %t", text, !want)
 		}
 	}
 }

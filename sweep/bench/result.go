@@ -21,6 +21,7 @@ func (r *running) sumUp() (Trial, error) {
 	if err != nil {
 		return Trial{}, err
 	}
+	r.line.end(r.ended, stats)
 	flows, err := s.judge.Flows()
 	if err != nil {
 		return Trial{}, err
@@ -29,7 +30,10 @@ func (r *running) sumUp() (Trial, error) {
 	if err != nil {
 		return Trial{}, err
 	}
-	t.RateOffered, t.Size, t.Burst = float64(r.load.Rate), s.config.Size, r.load.Burst
+	if !r.load.Unpaced {
+		t.RateOffered = float64(r.load.Rate)
+	}
+	t.Size, t.Burst = s.config.Size, r.load.Burst
 	t.Duration, t.Purpose = r.load.Duration.Seconds(), r.load.Purpose
 	refused := r.countSent(errored)
 	t.Answered = stats.Verdicts[loader.BenchAnswered]
@@ -42,20 +46,27 @@ func (r *running) sumUp() (Trial, error) {
 	for v, n := range stats.Verdicts {
 		t.Verdicts[loader.BenchVerdict(v).String()] = n
 	}
+	// Some drivers count what the judge takes among what they drop.
+	if taken := stats.Taken(); t.Generator.RxDropped >= taken {
+		t.Generator.RxDropped -= taken
+	}
 	end := s.clock.Now()
 	if r.last.at != 0 {
 		end = r.last.at
 	}
-	for i, f := range flows {
-		target := &t.Targets[i/s.config.Threads]
+	places := map[netip.Addr]int{}
+	for i, a := range s.config.Targets {
+		places[a] = i
+	}
+	for _, f := range flows {
+		target := &t.Targets[places[f.Target]]
 		target.Answered += f.Answered
-		gap := f.Gap
-		if silence := r.silence(f.Arrived, end); silence > gap {
-			gap = silence
-		}
-		target.Outage = max(target.Outage, gap)
-		t.Outage = max(t.Outage, gap)
 		t.Jitter = max(t.Jitter, f.Jitter)
+		if f.First {
+			gap := max(f.Gap, r.silence(f.Arrived, end))
+			target.Outage = max(target.Outage, gap)
+			t.Outage = max(t.Outage, gap)
+		}
 	}
 	// Nobody knows which probes were refused: not those that were answered.
 	for i := range t.Targets {
@@ -78,6 +89,9 @@ func (r *running) sumUp() (Trial, error) {
 		allowed = 1 // the rate was not to be kept any longer
 	}
 	t.check(allowed)
+	if t.Valid && r.load.Overload > 0 && t.Recovery == nil {
+		t.Valid, t.Reason = false, "the window moved on before it was known which probes were lost"
+	}
 	if t.interrupted && t.Valid {
 		t.Valid, t.Reason = false, "interrupted"
 	}
@@ -108,10 +122,8 @@ func (r *running) countSent(errored map[netip.Addr]uint64) (refused uint64) {
 		counts.Add(w.tx.Counts())
 		handed, warm := w.tx.Handed(), r.warm/threads
 		for i := range targets {
-			// Of the numbers from warm to below handed, those that leave i; warm is
-			// a multiple of the targets.
-			if handed > warm+i {
-				t.Targets[i].Sent += (handed - warm - i + targets - 1) / targets
+			if handed > warm { // the numbers from warm to below handed that leave i
+				t.Targets[i].Sent += below(handed, i, targets) - below(warm, i, targets)
 			}
 		}
 	}
@@ -132,10 +144,17 @@ func (r *running) countSent(errored map[netip.Addr]uint64) (refused uint64) {
 	return refused
 }
 
+// below is how many of the numbers below n leave i when divided by a divisor.
+func below(n, i, divisor uint64) uint64 { return (n + divisor - 1 - i) / divisor }
+
 // rates says how many probes a second were sent and answered.
 func (r *running) rates() {
 	t := &r.trial
 	seconds := 0.0
+	if t.Sent == 0 { // it did not get through the warm-up
+		t.RateSent = float64(r.handed()) * float64(time.Second) / float64(max(r.ended-r.began, 1))
+		return
+	}
 	if r.last.at > r.first.at && r.first.at != 0 && r.last.at-r.first.at > int64(5*lookEvery) {
 		t.RateSent = float64(r.last.handed-r.first.handed) * float64(time.Second) / float64(r.last.at-r.first.at)
 		if t.RateSent > 0 {
@@ -154,19 +173,12 @@ func (r *running) rates() {
 	}
 }
 
-// recovery looks for the last probe that was lost behind the overload.
+// recovery is when the last probe was lost behind the overload; nil if nobody knows.
 func (r *running) recovery() {
-	var lost uint64
-	for n := min(r.total, r.handed()); n > r.switched; n-- {
-		answered, known := r.s.judge.Answered(r.base + n - 1)
-		if !known {
-			break
-		}
-		if !answered {
-			lost = n - r.switched
-			break
-		}
+	if !r.line.allKnown {
+		return
 	}
+	lost := r.line.lastLost - min(r.line.lastLost, r.switched)
 	ns := uint64(float64(lost) * float64(time.Second) / float64(r.load.Rate))
 	r.trial.Recovery = &ns
 }

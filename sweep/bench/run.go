@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"xsweep/internal/route"
 	"xsweep/loader"
 	"xsweep/sweep/pace"
@@ -55,6 +53,8 @@ type running struct {
 	first, last mark // of what counts
 	switched    uint64
 	began       int64
+	ended       int64 // of the sending
+	line        *timeline
 	draining    bool
 }
 
@@ -71,10 +71,10 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	if !s.judge.Attached() {
 		return Trial{}, ErrDetached
 	}
-	flows := uint64(s.config.Threads * len(s.targets))
+	threads := uint64(s.config.Threads)
 	whole := func(d time.Duration, rate float64) uint64 {
 		n := uint64(rate*d.Seconds() + 0.5)
-		return (n + flows - 1) / flows * flows
+		return (n + threads - 1) / threads * threads
 	}
 	r := &running{s: s, load: load, warm: whole(load.Warmup, float64(load.Rate))}
 	r.total = r.warm + whole(load.Duration, float64(load.Rate))
@@ -85,8 +85,11 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	if r.total == r.warm {
 		return Trial{}, fmt.Errorf("%v at %d probes a second are less than one probe", load.Duration, load.Rate)
 	}
+	// The judge counts flows from the base on.
+	flows := threads * uint64(len(s.targets)) * uint64(len(s.template.Flows()))
 	r.base = (s.next + flows - 1) / flows * flows
 	s.next = r.base + r.total
+	r.line = newTimeline(r)
 	defer r.close()
 	if err := r.prepare(); err != nil {
 		return Trial{}, err
@@ -95,11 +98,13 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	if err != nil {
 		return Trial{}, err
 	}
-	cpu := cpuTime()
+	idle := readBusy()
 	r.trial.Started = time.Now().UTC()
 	err = r.send(ctx)
-	elapsed := s.clock.Now() - r.began
-	r.trial.Generator.CPU = float64(cpuTime()-cpu) / float64(max(elapsed, 1))
+	r.ended = s.clock.Now()
+	elapsed := float64(max(r.ended-r.began, 1))
+	spent := readBusy().since(idle) // before the threads end
+	r.trial.Generator.CPU, r.trial.Generator.CPUWait = float64(spent.ran)/elapsed, float64(spent.waited)/elapsed
 	if err != nil {
 		return Trial{}, err
 	}
@@ -111,6 +116,7 @@ func (s *Session) Trial(ctx context.Context, load Load) (Trial, error) {
 	g := &r.trial.Generator
 	g.RxDropped = after.RxDropped + after.RxMissed - before.RxDropped - before.RxMissed
 	g.TxDropped = after.TxDropped - before.TxDropped
+	g.BacklogDropped = readBusy().since(idle).missed
 	if !s.judge.Attached() {
 		return Trial{}, ErrDetached
 	}
@@ -126,7 +132,7 @@ func (r *running) prepare() (err error) {
 	trial := loader.BenchTrial{
 		Base: r.base, Measured: r.base + r.warm, End: r.base + r.total, DrainNS: uint64(s.config.Drain),
 	}
-	if r.load.Burst == 0 && r.load.Overload == 0 {
+	if r.load.Burst == 0 && r.load.Overload == 0 && !r.load.Unpaced {
 		trial.Interval = s.interval(r.load.Rate)
 	}
 	if err := s.judge.Begin(trial); err != nil {
@@ -181,6 +187,9 @@ func (r *running) send(ctx context.Context) error {
 		counted *= 2
 	}
 	most := int64(float64(counted)*overtime) + int64(200*time.Millisecond)
+	if r.load.Unpaced {
+		most = int64(counted)
+	}
 	warming := warmupOvertime*int64(r.load.Warmup) + int64(time.Second)
 	silentSince := int64(0)
 	for looks := 0; ; looks++ {
@@ -227,19 +236,7 @@ func (r *running) note(now int64, handed uint64) {
 	case handed < r.total:
 		r.last = mark{now, handed}
 	}
-	// By the second, from the first probe that counts.
-	if n := len(r.trial.Seconds) + 1; r.first.at != 0 && now-r.first.at >= int64(n)*int64(time.Second) {
-		c, err := r.s.judge.Counts()
-		if err != nil {
-			return
-		}
-		second := Second{At: float64(now-r.first.at) / 1e9, Sent: handed - r.warm, Answered: c.Verdicts[loader.BenchAnswered]}
-		for _, s := range r.trial.Seconds {
-			second.Sent -= s.Sent
-			second.Answered -= s.Answered
-		}
-		r.trial.Seconds = append(r.trial.Seconds, second)
-	}
+	r.line.note(now)
 }
 
 // tell reports progress.
@@ -275,6 +272,7 @@ func (r *running) drain(ctx context.Context) {
 		case <-look.C:
 		}
 		now := r.s.clock.Now()
+		r.line.settle(now)
 		if now >= until || r.trial.silent {
 			return
 		}
@@ -323,13 +321,4 @@ func (r *running) close() {
 		_ = r.kernel.Close()
 	}
 	_ = r.stop.Close()
-}
-
-// cpuTime is what this process has used, in ns.
-func cpuTime() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -32,8 +33,9 @@ type SearchConfig struct {
 	Goals []Goal
 	// Min and Max bound the loads, in probes a second.
 	Min, Max uint64
-	// Warmup is that of each trial.
+	// Warmup is that of each trial, Burst as in Load.
 	Warmup time.Duration
+	Burst  int
 	// Tell is told of each trial and what is known then. It may be nil.
 	Tell func(Trial, []Throughput)
 }
@@ -79,15 +81,7 @@ const (
 // With an error it returns what is known.
 func Search(ctx context.Context, run Runner, c SearchConfig) ([]Throughput, []Trial, error) {
 	s := &search{SearchConfig: c, run: run, results: map[uint64][]outcome{}}
-	slices.SortStableFunc(s.Goals, func(a, b Goal) int {
-		switch {
-		case a.Loss < b.Loss:
-			return -1
-		case a.Loss > b.Loss:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(s.Goals, func(a, b Goal) int { return cmp.Compare(a.Loss, b.Loss) })
 	if s.Min < 1 || s.Max < s.Min || len(s.Goals) == 0 {
 		return nil, nil, fmt.Errorf("search from %d to %d probes a second for %d goals: nothing to search", s.Min, s.Max, len(s.Goals))
 	}
@@ -200,33 +194,74 @@ const (
 	isUpper       // it is not
 )
 
-// classify decides about a load by its trials of at least a length. A full-length
-// load is a bound once no further trial of the duration sum could change that
-// (RFC 9971, section 6.4); a short one after a single trial.
+// classify decides about a load by its trials (RFC 9971, appendix A): those of at
+// least a length count in full, and of the shorter ones as much as more of them went
+// badly than may. The load is a bound once no further trial of the duration sum could
+// change that.
 func (s *search) classify(g Goal, trial time.Duration, load uint64) class {
-	var good, bad time.Duration
+	var good, bad, shortGood, shortBad float64
 	for _, o := range s.results[load] {
-		if o.duration < trial {
-			continue
+		sum := &good
+		switch reached := o.loss <= g.Loss; {
+		case !reached && o.duration < trial:
+			sum = &shortBad
+		case !reached:
+			sum = &bad
+		case o.duration < trial:
+			sum = &shortGood
 		}
-		if o.loss <= g.Loss {
-			good += o.duration
-		} else {
-			bad += o.duration
-		}
+		*sum += o.duration.Seconds()
 	}
-	sum := g.Sum
-	if trial < g.Trial {
-		sum = trial
-	}
-	allowed := time.Duration(float64(sum) * g.Exceed)
+	bad += max(0, shortBad-shortGood*g.Exceed/(1-g.Exceed))
+	whole := max(good+bad, g.sum(trial).Seconds())
+	allowed := whole * g.Exceed
+	optimistic, pessimistic := bad <= allowed, whole-good <= allowed
 	switch {
-	case bad > allowed:
-		return isUpper
-	case good >= sum-allowed && good > 0:
+	case optimistic && pessimistic:
 		return isLower
+	case !optimistic && !pessimistic:
+		return isUpper
 	}
 	return unknown
+}
+
+// sum is how much of trials decides about a load: in a phase of shorter ones, one.
+func (g Goal) sum(trial time.Duration) time.Duration {
+	if trial < g.Trial {
+		return trial
+	}
+	return g.Sum
+}
+
+// conditional is the conditional throughput at a load (RFC 9971, appendix B): the
+// answers a second in the worst of the full-length trials, but for those that may
+// go badly.
+func (s *search) conditional(g Goal, load uint64) float64 {
+	var losses []outcome
+	sum := 0.0
+	for _, o := range s.results[load] {
+		if o.duration >= g.Trial {
+			losses = append(losses, o)
+			sum += o.duration.Seconds()
+		}
+	}
+	if len(losses) == 0 {
+		return 0
+	}
+	slices.SortFunc(losses, func(a, b outcome) int { return cmp.Compare(a.loss, b.loss) })
+	remaining := max(g.Sum.Seconds(), sum) * (1 - g.Exceed)
+	loss := losses[0].loss
+	for _, o := range losses {
+		if remaining <= 0 {
+			return float64(load) * (1 - loss)
+		}
+		loss = o.loss
+		remaining -= o.duration.Seconds()
+	}
+	if remaining > 0 {
+		return 0
+	}
+	return float64(load) * (1 - loss)
 }
 
 // loads are those that were measured, ascending.
@@ -276,7 +311,7 @@ func (s *search) hints(g Goal, trial time.Duration) (lower, upper uint64) {
 func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) error {
 	best := 0.0
 	for try := 1; ; try++ {
-		t, err := s.run.Trial(ctx, Load{Rate: load, Duration: trial, Warmup: s.Warmup, Settle: true, Purpose: "search"})
+		t, err := s.run.Trial(ctx, Load{Rate: load, Duration: trial, Warmup: s.Warmup, Burst: s.Burst, Settle: true, Purpose: "search"})
 		if err != nil {
 			return err
 		}
@@ -325,13 +360,7 @@ func (s *search) throughputs() []Throughput {
 		case lower == 0:
 			t.Limit = "min-rate"
 		}
-		if results := s.results[lower]; len(results) > 0 {
-			var sum float64
-			for _, r := range results {
-				sum += r.answered
-			}
-			t.Conditional = sum / float64(len(results))
-		}
+		t.Conditional = s.conditional(g, lower)
 		list = append(list, t)
 	}
 	return list

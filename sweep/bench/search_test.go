@@ -148,6 +148,7 @@ func TestSearchRelevantBounds(t *testing.T) {
 func TestSearchClassify(t *testing.T) {
 	g := goals(0.001)[0]
 	good, bad, short := outcome{2 * time.Second, 0.001, 1}, outcome{2 * time.Second, 0.0011, 1}, outcome{time.Second / 2, 0.5, 1}
+	shortGood := outcome{time.Second / 2, 0, 1}
 	for _, c := range []struct {
 		results []outcome
 		want    class
@@ -162,10 +163,44 @@ func TestSearchClassify(t *testing.T) {
 		{[]outcome{good, bad, bad}, isUpper},
 		{[]outcome{short, short, short}, unknown},
 		{[]outcome{short, short, good, good}, isLower},
+		// Seven short ones are 3.5 s of the 6 that may have 3, unless as many went well.
+		{[]outcome{short, short, short, short, short, short, short}, isUpper},
+		{[]outcome{short, short, short, short, short, short, short, shortGood}, unknown},
+		{[]outcome{short, short, short, short, short, short, good, good}, isLower},
+		{[]outcome{short, short, short, short, short, short, short, good, good}, isLower}, // 3.5 of 7.5 s
 	} {
 		s := &search{results: map[uint64][]outcome{7: c.results}}
 		if got := s.classify(g, g.Trial, 7); got != c.want {
 			t.Errorf("%v: %d, want %d", c.results, got, c.want)
+		}
+	}
+}
+
+// The conditional throughput is that of the worst trial that counts: by hand, as
+// appendix B of RFC 9971 has it.
+func TestSearchConditional(t *testing.T) {
+	g := goals(0.001)[0] // 2 s a trial, 6 s in all, half of which may go badly
+	at := func(losses ...float64) (list []outcome) {
+		for _, loss := range losses {
+			list = append(list, outcome{2 * time.Second, loss, 0})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		results []outcome
+		want    float64
+	}{
+		{nil, 0},
+		{at(0), 0}, // the other two may be worse
+		{at(0, 0.001), 999},
+		{at(0.5, 0.001, 0), 999},
+		{at(0.5, 0.5, 0), 500},
+		{at(0, 0, 0, 0.002, 0.002), 1000},
+		{append(at(0, 0), outcome{time.Second, 0.9, 0}), 1000}, // short ones do not count
+	} {
+		s := &search{results: map[uint64][]outcome{1000: c.results}}
+		if got := s.conditional(g, 1000); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%v: %v, want %v", c.results, got, c.want)
 		}
 	}
 }

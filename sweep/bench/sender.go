@@ -21,7 +21,6 @@ type sender struct {
 	err    error
 	begin  chan struct{} // closed to let it go
 	done   chan struct{}
-	told   bool // of the end of the overload
 }
 
 // abort lets a thread go that was never let go. The stop is set by then.
@@ -58,10 +57,10 @@ func (w *sender) open(waiter *pace.Waiter) (transmit.Transmitter, error) {
 	device := w.s.route.Interface
 	rate := pace.Rate(w.load.Rate)
 	switch {
-	case w.load.Burst > 0:
+	case w.load.Burst > 0 || w.load.Unpaced:
 		rate = pace.Max
 	case w.load.Overload > 0 && w.warm == 0:
-		rate = pace.Rate(float64(w.load.Rate) * w.load.Overload)
+		rate = w.overload()
 	}
 	c := transmit.Config{
 		Device: device.Name, Index: device.Index, BindToDevice: device.Type != route.Loopback,
@@ -77,18 +76,25 @@ func (w *sender) open(waiter *pace.Waiter) (transmit.Transmitter, error) {
 }
 
 // feed gives the thread's probes to the transmitter, n of all with the index
-// base + n x threads + thread.
+// base + n x threads + thread. Targets take turns, then flows.
 func (w *sender) feed(waiter *pace.Waiter) error {
 	threads := uint64(w.s.config.Threads)
 	probes := make([]probe.Probe, 0, pace.Burst)
-	targets := uint64(len(w.s.targets))
+	targets, flows := uint64(len(w.s.targets)), uint64(len(w.s.template.Flows()))
 	started := waiter.Now()
 	burst := uint64(w.load.Burst)
+	changes := w.changes()
 	for n := uint64(0); n < w.total/threads; {
-		if err := w.turn(waiter, n*threads); err != nil {
-			return err
+		batch := min(uint64(w.tx.Batch()), w.total/threads-n)
+		if len(changes) > 0 && changes[0].at == n {
+			if err := w.change(waiter, changes[0]); err != nil {
+				return err
+			}
+			changes = changes[1:]
 		}
-		batch := uint64(w.tx.Batch())
+		if len(changes) > 0 {
+			batch = min(batch, changes[0].at-n)
+		}
 		if burst > 0 {
 			// Bursts are dealt out to the threads.
 			share := max(burst/threads, 1)
@@ -101,11 +107,11 @@ func (w *sender) feed(waiter *pace.Waiter) error {
 			}
 			batch = min(batch, share-n%share)
 		}
-		batch = min(batch, w.total/threads-n)
 		probes = probes[:0]
 		for range batch {
 			probes = append(probes, probe.Probe{
 				Index: w.base + n*threads + uint64(w.thread), Target: w.s.targets[n%targets], Attempt: 1, HopLimit: hopLimit,
+				Flow: uint8(n / targets % flows),
 			})
 			n++
 		}
@@ -119,28 +125,37 @@ func (w *sender) feed(waiter *pace.Waiter) error {
 // hopLimit is what probes are sent with.
 const hopLimit = 64
 
-// turn changes the rate where the overload begins and where it ends: once all
-// that is due before was handed over.
-func (w *sender) turn(waiter *pace.Waiter, index uint64) error {
+// rateChange is another rate from one of the thread's probes on.
+type rateChange struct {
+	at   uint64 // the number of the first probe that it is for
+	rate pace.Rate
+}
+
+// changes are where the overload begins, unless it does at once, and where it
+// ends.
+func (w *sender) changes() []rateChange {
 	if w.load.Overload == 0 {
 		return nil
 	}
-	rate := pace.Rate(0)
-	switch {
-	case w.warm > 0 && index == w.warm:
-		rate = pace.Rate(float64(w.load.Rate) * w.load.Overload)
-	case index >= w.switched && !w.told:
-		w.told = true
-		rate = pace.Rate(w.load.Rate)
-	default:
-		return nil
+	threads := uint64(w.s.config.Threads)
+	end := rateChange{w.switched / threads, pace.Rate(w.load.Rate)}
+	if w.warm == 0 {
+		return []rateChange{end}
 	}
-	// The transmitter holds some thousands, which must leave at the old rate.
-	for w.tx.Handed() < index/uint64(w.s.config.Threads) {
+	return []rateChange{{w.warm / threads, w.overload()}, end}
+}
+
+// overload is the rate of the overload.
+func (w *sender) overload() pace.Rate { return pace.Rate(float64(w.load.Rate) * w.load.Overload) }
+
+// change changes the rate once all that is due before was handed over: the
+// transmitter holds some thousands, which must leave at the old one.
+func (w *sender) change(waiter *pace.Waiter, c rateChange) error {
+	for w.tx.Handed() < c.at {
 		if !waiter.Until(waiter.Now() + int64(200*time.Microsecond)) {
 			return transmit.ErrStopped
 		}
 	}
 	w.tx.Idle()
-	return w.tx.SetRate(rate)
+	return w.tx.SetRate(c.rate)
 }

@@ -23,6 +23,7 @@ import (
 type Session struct {
 	config   Config
 	route    *route.Plan
+	flows    []probe.Flow
 	template *probe.Template
 	judge    *loader.Bench
 	clock    pace.Clock
@@ -64,7 +65,10 @@ func (s *Session) open(ctx context.Context) (err error) {
 		return fmt.Errorf("size %d: packets of %d bytes do not fit into the MTU of %s, which is %d: use at most %d",
 			s.config.Size, largest, device.Name, device.MTU, max(device.MTU-probe.HeaderLen, 0))
 	}
-	c := probe.TemplateConfig{Key: s.key, Source: s.route.Source, DataLen: s.config.Size, UTOffset: s.clock.WallOffset()}
+	if s.flows, err = s.findFlows(); err != nil {
+		return err
+	}
+	c := probe.TemplateConfig{Key: s.key, Source: s.route.Source, Flows: s.flows, DataLen: s.config.Size, UTOffset: s.clock.WallOffset()}
 	if s.route.Method == route.Packet {
 		c.SourceMAC, c.NextHop = device.MAC, s.route.NextHop
 	}
@@ -78,7 +82,7 @@ func (s *Session) open(ctx context.Context) (err error) {
 	// one for a while.
 	within := uint64(float64(s.config.MaxRate) * (2*s.config.Drain.Seconds() + 1))
 	s.judge, err = loader.LoadBench(loader.BenchConfig{
-		Key: s.key, Source: s.route.Source, Targets: s.config.Targets, Threads: s.config.Threads,
+		Key: s.key, Flows: transmit.KernelFlows(s.template), Targets: s.config.Targets, Threads: s.config.Threads,
 		MessageLen: s.template.MessageLen(probe.Echo), Window: within, BareIP: device.Type == route.BareIP,
 	})
 	if err != nil {
@@ -110,10 +114,12 @@ func (s *Session) findWay(ctx context.Context) error {
 		ranges = append(ranges, target.Range{First: t, Last: t})
 		named = append(named, target.Target{Range: ranges[len(ranges)-1]})
 	}
+	request := route.Request{Targets: named, Set: target.NewSet(ranges...), Interface: s.config.Interface, GatewayMAC: s.config.GatewayMAC}
+	if len(s.config.Sources) > 0 {
+		request.Source, request.MoreSources = s.config.Sources[0], s.config.Sources[1:]
+	}
 	var err error
-	s.route, err = route.Resolve(ctx, route.Request{
-		Targets: named, Set: target.NewSet(ranges...), Interface: s.config.Interface, Source: s.config.Source, GatewayMAC: s.config.GatewayMAC,
-	})
+	s.route, err = route.Resolve(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -198,7 +204,7 @@ func (s *Session) tryXDP() error {
 
 func (s *Session) loadKernel() (*loader.Transmit, error) {
 	return loader.LoadTransmit(loader.TransmitConfig{
-		Key: s.key, Device: s.route.Interface.Index, Source: s.route.Source, Shapes: transmit.KernelShapes(s.template),
+		Key: s.key, Device: s.route.Interface.Index, Flows: transmit.KernelFlows(s.template), Shapes: transmit.KernelShapes(s.template),
 		Tagged: s.template.Tagged(), UTOffset: s.template.UTOffset(), CPUs: s.cpus,
 	})
 }

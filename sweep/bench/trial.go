@@ -19,6 +19,9 @@ type Load struct {
 	// Burst sends so many at once, as fast as the device takes them, and then none
 	// until the rate is kept; 0 sends evenly.
 	Burst int
+	// Unpaced sends as fast as the device takes probes until Duration has passed,
+	// and Rate only bounds how many; without a warm-up.
+	Unpaced bool
 	// Overload is how many times the rate is sent until Duration has passed; then
 	// the rate itself is sent for as long again. 0: none.
 	Overload float64
@@ -96,12 +99,33 @@ type Generator struct {
 	Retries     uint64            `json:"retries"`
 	Refused     map[string]uint64 `json:"refused,omitempty"` // by errno
 	Unconfirmed uint64            `json:"unconfirmed"`
-	// RxDropped are frames that the device dropped before the judge saw them.
-	RxDropped uint64 `json:"rx_dropped"`
-	TxDropped uint64 `json:"tx_dropped"`
-	// CPU is the CPU time of this process in CPUs. A thread of xdp takes a whole
-	// one at any rate.
-	CPU float64 `json:"cpu"`
+	// RxDropped are frames that the device dropped before the judge saw them,
+	// TxDropped those that it dropped on their way out: also those that are among
+	// Retries. BacklogDropped are those that found a CPU's receive queue full, of
+	// any device of the machine.
+	RxDropped      uint64 `json:"rx_dropped"`
+	TxDropped      uint64 `json:"tx_dropped"`
+	BacklogDropped uint64 `json:"backlog_dropped"`
+	// CPU is the CPU time of this process in CPUs; a thread of xdp takes a whole one
+	// at any rate. CPUWait is the time that its threads waited for a CPU that others
+	// had, in the same unit.
+	CPU     float64 `json:"cpu"`
+	CPUWait float64 `json:"cpu_wait"`
+}
+
+// saturated is the share of a CPU from which on a thread has no rest.
+const saturated = 0.97
+
+// excuse says why the generator was too slow, as far as its CPUs tell.
+func (g *Generator) excuse() string {
+	threads := float64(max(g.Threads, 1))
+	switch {
+	case g.CPUWait/threads > 0.02:
+		return fmt.Sprintf(": others had its CPU for %.0f %% of the time", 100*g.CPUWait/threads)
+	case g.CPU/threads > saturated:
+		return ": its CPU can do no more"
+	}
+	return ""
 }
 
 // TargetResult is what came of the probes to one target.
@@ -111,14 +135,6 @@ type TargetResult struct {
 	Answered uint64     `json:"answered"`
 	Errors   uint64     `json:"errors"`
 	Outage   uint64     `json:"outage"` // ns
-}
-
-// Second is what happened in one second of a trial, by when it happened: probes
-// sent at its end are answered in the next one.
-type Second struct {
-	At       float64 `json:"at"` // s since the first probe, at its end
-	Sent     uint64  `json:"sent"`
-	Answered uint64  `json:"answered"`
 }
 
 // DefaultPacingError is how far the rate may be off in a valid trial, as a share
@@ -136,17 +152,26 @@ func (t *Trial) check(allowed float64) {
 		g.PacingError = t.RateSent/t.RateOffered - 1
 	}
 	if t.Sent > 0 {
-		allowed += 64 / float64(t.Sent) // a burst, which pacing may be ahead or behind
+		allowed += float64(max(64, 2*t.Burst)) / float64(t.Sent) // bursts, which pacing may be ahead or behind
 	}
+	// A few dropped frames can be anybody's.
+	explains := func(dropped uint64) bool { return t.Lost > 0 && dropped*20 >= t.Lost }
+	unsent := g.TxDropped - min(g.TxDropped, g.Retries+refused)
 	switch {
+	case t.Sent == 0 && refused == 0 && t.RateSent > 0 && g.PacingError < -allowed:
+		t.Reason = fmt.Sprintf("the generator sent %.0f probes a second instead of %.0f, and did not get through the warm-up%s", t.RateSent, t.RateOffered, g.excuse())
 	case t.Sent == 0:
 		t.Reason = "nothing was sent that counts"
 	case refused > 0:
 		t.Reason = fmt.Sprintf("the device refused %d frames", refused)
-	case t.Lost > 0 && g.RxDropped*20 >= t.Lost: // a few dropped frames can be anybody's
+	case explains(unsent):
+		t.Reason = fmt.Sprintf("the sending device dropped %d frames", unsent)
+	case explains(g.RxDropped):
 		t.Reason = fmt.Sprintf("the receiving device dropped %d frames before they were judged", g.RxDropped)
-	case t.Burst == 0 && math.Abs(g.PacingError) > allowed:
-		t.Reason = fmt.Sprintf("the generator sent %.0f probes a second instead of %.0f", t.RateSent, t.RateOffered)
+	case explains(g.BacklogDropped):
+		t.Reason = fmt.Sprintf("%d frames found the receive queue of a CPU full", g.BacklogDropped)
+	case math.Abs(g.PacingError) > allowed:
+		t.Reason = fmt.Sprintf("the generator sent %.0f probes a second instead of %.0f%s", t.RateSent, t.RateOffered, g.excuse())
 	case t.Verdicts["overtaken"] > 0:
 		t.Reason = fmt.Sprintf("the window moved past %d answers", t.Verdicts["overtaken"])
 	}

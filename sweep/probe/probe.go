@@ -20,4 +20,6 @@ type Probe struct {
 	HopLimit uint8
 	// Kind is what the probe asks.
 	Kind Kind
+	// Flow is the number of the template's flow that the probe is of.
+	Flow uint8
 }

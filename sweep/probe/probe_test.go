@@ -56,6 +56,9 @@ func TestProbeDecodes(t *testing.T) {
 			if ethernet {
 				config.SourceMAC, config.NextHop = testMAC, testHop
 			}
+			if size == 56 {
+				config.Flows = testFlows
+			}
 			template, err := NewTemplate(config)
 			if err != nil {
 				t.Fatal(err)
@@ -69,6 +72,7 @@ func TestProbeDecodes(t *testing.T) {
 					Target:   rng.Uint32(),
 					Attempt:  uint8(1 + rng.IntN(63)),
 					HopLimit: uint8(1 + rng.IntN(255)),
+					Flow:     uint8(rng.IntN(max(len(config.Flows), 1))),
 				}
 				sent := rng.Uint64()
 				template.Address(frame, p)
@@ -77,6 +81,13 @@ func TestProbeDecodes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// testFlows differ in both, each and neither; the last one's identifier wraps
+// around for nearly every target.
+var testFlows = []Flow{
+	{Source: testSource}, {Source: testSource, IDOffset: 1}, {Source: netip.MustParseAddr("255.254.253.252")},
+	{Source: netip.MustParseAddr("0.0.0.1"), IDOffset: 0xffff},
 }
 
 func checkProbe(t *testing.T, c TemplateConfig, frame []byte, p Probe, sent uint64) {
@@ -111,9 +122,14 @@ func checkProbe(t *testing.T, c TemplateConfig, frame []byte, p Probe, sent uint
 		Tag                       uint32
 	}
 	auth := NewAuthenticator(c.Key)
+	flow := Flow{Source: testSource}
+	if c.Flows != nil {
+		flow = c.Flows[p.Flow]
+	}
+	cookie := auth.Cookie(flow.Source.As4(), target.As4())
+	cookie = cookie&0xffff0000 | (cookie+uint32(flow.IDOffset))&0xffff
 	want := seen{
-		testSource.String(), target.String(), p.HopLimit, uint16(28 + c.DataLen), 8, 0,
-		auth.Cookie(testSource.As4(), target.As4()),
+		flow.Source.String(), target.String(), p.HopLimit, uint16(28 + c.DataLen), 8, 0, cookie,
 		sent, p.Index<<8 | uint64(p.Attempt), uint64(c.DataLen), auth.Tag(sent, p.Index<<8|uint64(p.Attempt)),
 	}
 	got := seen{
@@ -137,6 +153,10 @@ func TestTemplateRefuses(t *testing.T) {
 		"negative length": func(c *TemplateConfig) { c.DataLen = -1 },
 		"unknown kind":    func(c *TemplateConfig) { c.Kinds = []Kind{NumKinds} },
 		"packet too long": func(c *TemplateConfig) { c.DataLen = 65508 },
+		"too many flows":  func(c *TemplateConfig) { c.Flows = make([]Flow, MaxFlows+1) },
+		"flow of IPv6":    func(c *TemplateConfig) { c.Flows = []Flow{{Source: c.Source}, {Source: netip.IPv6Loopback()}} },
+		"flow twice":      func(c *TemplateConfig) { c.Flows = []Flow{{Source: c.Source}, {Source: c.Source}} },
+		"other first":     func(c *TemplateConfig) { c.Flows = []Flow{{Source: c.Source, IDOffset: 1}} },
 	} {
 		bad := good
 		change(&bad)

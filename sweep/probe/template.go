@@ -39,6 +39,7 @@ const (
 	offFlags      = 6
 	offTTL        = 8
 	offIPChecksum = 10
+	offSource     = 12
 	offTarget     = 16
 	offICMP       = ipv4Len
 	offChecksum   = offICMP + 2
@@ -59,6 +60,9 @@ type TemplateConfig struct {
 	Key [16]byte
 	// Source is the IPv4 address that probes come from.
 	Source netip.Addr
+	// Flows are what the probes' Flow numbers stand for, at most MaxFlows, the first
+	// of them from Source and without an offset; nil stands for that one alone.
+	Flows []Flow
 	// SourceMAC and NextHop are the Ethernet addresses of the device and of
 	// the gateway. Both nil: frames start with the IP header.
 	SourceMAC, NextHop net.HardwareAddr
@@ -96,17 +100,18 @@ func (c TemplateConfig) validate() error {
 			return fmt.Errorf("probe: %v", k)
 		}
 	}
-	return nil
+	return c.validateFlows()
 }
 
 // Template writes probes into frames. It does not change after it was made,
 // so that several threads may share one.
 type Template struct {
 	auth     Authenticator
-	source   uint32 // little-endian word of the packet's bytes
-	ip       int    // offset of the IP header
-	tagged   bool   // echo requests have room for the payload
+	ip       int  // offset of the IP header
+	tagged   bool // echo requests have room for the payload
 	utOffset uint64
+	named    []Flow // the flows as they were given
+	flows    []flow
 	kinds    []Kind
 	shapes   [NumKinds]Shape
 }
@@ -136,10 +141,15 @@ func NewTemplate(c TemplateConfig) (*Template, error) {
 	if c.NextHop != nil {
 		t.ip = ethernetLen
 	}
-	source := c.Source.As4()
-	t.source = binary.LittleEndian.Uint32(source[:])
 	for _, k := range c.Kinds {
 		t.shapes[k] = c.shape(k)
+	}
+	if t.named = c.Flows; len(c.Flows) == 0 {
+		t.named = []Flow{{Source: c.Source}}
+	}
+	source := c.Source.As4()
+	for _, f := range t.named {
+		t.flows = append(t.flows, newFlow(f, binary.LittleEndian.Uint32(source[:])))
 	}
 	return t, nil
 }
@@ -161,7 +171,7 @@ func (c TemplateConfig) shape(k Kind) Shape {
 	}
 	ip[9] = 1 // ICMP
 	source := c.Source.As4()
-	copy(ip[12:], source[:])
+	copy(ip[offSource:], source[:])
 	ip[offICMP] = k.Type()
 	if data := ip[offData:]; k == Echo {
 		first := 0
@@ -180,6 +190,9 @@ func (c TemplateConfig) shape(k Kind) Shape {
 
 // Kinds are those that the template can write.
 func (t *Template) Kinds() []Kind { return t.kinds }
+
+// Flows are those that a probe's Flow numbers.
+func (t *Template) Flows() []Flow { return t.named }
 
 // Shape is what all probes of a kind share. It must not be changed.
 func (t *Template) Shape(k Kind) Shape { return t.shapes[k] }
@@ -219,12 +232,13 @@ func (t *Template) Address(frame []byte, p Probe) {
 	id := uint16(p.Index)
 	binary.LittleEndian.PutUint16(ip[offID:], id)
 	ip[offTTL] = p.HopLimit
-	target := bits.ReverseBytes32(p.Target)
+	target, flow := bits.ReverseBytes32(p.Target), &t.flows[p.Flow]
+	binary.LittleEndian.PutUint32(ip[offSource:], flow.source)
 	binary.LittleEndian.PutUint32(ip[offTarget:], target)
-	sum := t.shapes[p.Kind].IPSum + uint64(id) + uint64(p.HopLimit) + uint64(target)
+	sum := t.shapes[p.Kind].IPSum + uint64(id) + uint64(p.HopLimit) + uint64(target) + flow.sum
 	binary.LittleEndian.PutUint16(ip[offIPChecksum:], ^fold(sum))
 
-	binary.LittleEndian.PutUint32(ip[offCookie:], t.auth.cookie(t.source, target))
+	binary.LittleEndian.PutUint32(ip[offCookie:], flow.cookie(t.auth, target))
 	if p.Kind == Echo && t.tagged {
 		binary.LittleEndian.PutUint64(ip[offIndex:], p.Word())
 	}

@@ -227,7 +227,7 @@ func TestAutoFallsBackOnRealDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Shapes: KernelShapes(c.Template), Tagged: c.Template.Tagged(), UTOffset: c.Template.UTOffset(),
+		Key: testKey, Device: c.Index, Flows: KernelFlows(c.Template), Shapes: KernelShapes(c.Template), Tagged: c.Template.Tagged(), UTOffset: c.Template.UTOffset(),
 		CPUs: cpus[:1],
 	})
 	if err != nil {

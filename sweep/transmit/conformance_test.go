@@ -49,7 +49,7 @@ func openXDP(c Config) (Transmitter, error) {
 		return nil, err
 	}
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: testKey, Device: c.Index, Source: lab.SenderAddr.Netip(), Shapes: KernelShapes(c.Template), Tagged: c.Template.Tagged(), UTOffset: c.Template.UTOffset(),
+		Key: testKey, Device: c.Index, Flows: KernelFlows(c.Template), Shapes: KernelShapes(c.Template), Tagged: c.Template.Tagged(), UTOffset: c.Template.UTOffset(),
 		CPUs: cpus[:1],
 	})
 	if err != nil {

@@ -112,6 +112,15 @@ func KernelShapes(t *probe.Template) []loader.TransmitShape {
 	return shapes
 }
 
+// KernelFlows are the template's flows as loader.LoadTransmit takes them.
+func KernelFlows(t *probe.Template) []loader.Flow {
+	var flows []loader.Flow
+	for _, f := range t.Flows() {
+		flows = append(flows, loader.Flow(f))
+	}
+	return flows
+}
+
 func newXDP(c Config, kernel program, frameLen int, ring *loader.ProbeRing, cpu, socket int) *xdp {
 	x := &xdp{
 		kernel: kernel, ring: ring, cpu: cpu, rate: c.Pace, waiter: c.Waiter, socket: socket,
@@ -220,6 +229,7 @@ func (x *xdp) Send(probes []probe.Probe) (int, error) {
 		slot.Target = bits.ReverseBytes32(p.Target)
 		slot.HopLimit = p.HopLimit
 		slot.Kind = uint8(p.Kind)
+		slot.Flow = p.Flow
 		x.produced++
 	}
 	atomic.StoreUint64(&x.ring.Produced, x.produced)
@@ -323,7 +333,7 @@ func (x *xdp) giveBack() []probe.Probe {
 	add := func(d loader.ProbeDescriptor) {
 		run, index, attempt := probe.SplitWord(d.IndexAttempt)
 		left = append(left, probe.Probe{
-			Run: run, Index: index, Target: bits.ReverseBytes32(d.Target), Attempt: attempt, HopLimit: d.HopLimit, Kind: probe.Kind(d.Kind),
+			Run: run, Index: index, Target: bits.ReverseBytes32(d.Target), Attempt: attempt, HopLimit: d.HopLimit, Kind: probe.Kind(d.Kind), Flow: d.Flow,
 		})
 	}
 	for n := x.ring.AgainTaken; n != x.ring.AgainGiven; n++ {

@@ -53,7 +53,7 @@ func sendByTwo(t *testing.T, far *farEnd, cpus []int, n int) Counts {
 	t.Helper()
 	template := newTemplate(t, lab.SenderAddr.Netip(), true, probe.PayloadLen)
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
-		Key: testKey, Device: deviceIndex(t), Source: lab.SenderAddr.Netip(), Shapes: KernelShapes(template), Tagged: template.Tagged(), UTOffset: template.UTOffset(),
+		Key: testKey, Device: deviceIndex(t), Flows: KernelFlows(template), Shapes: KernelShapes(template), Tagged: template.Tagged(), UTOffset: template.UTOffset(),
 		CPUs: cpus,
 	})
 	if err != nil {
