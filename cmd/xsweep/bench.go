@@ -144,8 +144,8 @@ func (f *benchFlags) register(flags *pflag.FlagSet) {
 	flags.Var(flagValue[int]{&c.Flows, parseInt, showInt, "count"}, "flows", "vary source address and ICMP identifier, so many ways (default: as many as sources are named)")
 	flags.Var(flagValue[net.HardwareAddr]{&c.GatewayMAC, parseMAC, net.HardwareAddr.String, "mac"}, "gateway-mac", "send frames to this Ethernet address (default: the gateway's)")
 	flags.BoolVar(&f.authorised, "i-am-authorised", false, "the owners of the targets agree to a load test: any target, and no ceiling of 10k probes a second for searches")
-	flags.StringArrayVarP(&f.output, "output", "o", nil, "write a report to `FILE`: .html for a page, .hgrm for the last trial's latencies in HdrHistogram's format; may be repeated")
-	flags.StringVar(&f.format, "format", "text", "what goes to standard output: text, or hgrm for the last trial's latencies")
+	flags.StringArrayVarP(&f.output, "output", "o", nil, "write a report to `FILE`: .html for a page, .hgrm for the last trial's latencies as HdrHistogram's percentiles, .hlog for all trials' as its log; may be repeated")
+	flags.StringVar(&f.format, "format", "text", "what goes to standard output: text, or hgrm or hlog as with --output")
 	flags.BoolVar(&f.force, "force", false, "replace files that are there")
 	flags.StringVar(&f.summary, "summary", "", "write all results as JSON to `FILE`, - is standard output")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "nothing on standard error but errors")
@@ -377,8 +377,8 @@ func (f *benchFlags) conclude(env *environment, result *bench.Result, runErr err
 	}
 	err = errors.Join(err, f.writeReports(result))
 	switch {
-	case f.format == "hgrm":
-		err = errors.Join(err, writeHGRM(env.stdout, result))
+	case f.format != "text":
+		err = errors.Join(err, reports["."+f.format](result, env.stdout))
 	case f.summary != "-":
 		err = errors.Join(err, printBench(env.stdout, result))
 	}

@@ -12,17 +12,24 @@ import (
 	"xsweep/sweep/bench"
 )
 
+// reports are the ways to write a result, by the end of the file's name.
+var reports = map[string]func(*bench.Result, io.Writer) error{
+	".html": (*bench.Result).WritePage,
+	".hgrm": writeHGRM,
+	".hlog": (*bench.Result).WriteHLog,
+}
+
 // checkReports refuses what cannot be written, before anything is sent.
 func (f *benchFlags) checkReports() error {
 	switch {
-	case f.format != "text" && f.format != "hgrm":
-		return fmt.Errorf("--format %q: must be text or hgrm", f.format)
-	case f.format == "hgrm" && f.summary == "-":
-		return errors.New("--format hgrm and --summary - cannot both go to standard output: write one to a file of its own")
+	case f.format != "text" && reports["."+f.format] == nil || f.format == "html":
+		return fmt.Errorf("--format %q: must be text, hgrm or hlog", f.format)
+	case f.format != "text" && f.summary == "-":
+		return fmt.Errorf("--format %s and --summary - cannot both go to standard output: write one to a file of its own", f.format)
 	}
 	for i, path := range f.output {
-		if ext := filepath.Ext(path); ext != ".html" && ext != ".hgrm" {
-			return fmt.Errorf("--output %s: the name must end in .html or .hgrm", path)
+		if reports[filepath.Ext(path)] == nil {
+			return fmt.Errorf("--output %s: the name must end in .html, .hgrm or .hlog", path)
 		}
 		if _, err := os.Stat(path); err == nil && !f.force {
 			return fmt.Errorf("%s is there already: use --force to replace it, or another name", path)
@@ -43,11 +50,8 @@ func (f *benchFlags) checkReports() error {
 func (f *benchFlags) writeReports(r *bench.Result) error {
 	var errs []error
 	for _, path := range f.output {
-		write := r.WritePage
-		if filepath.Ext(path) == ".hgrm" {
-			write = func(w io.Writer) error { return writeHGRM(w, r) }
-		}
-		if err := writeWhole(path, write); err != nil {
+		write := reports[filepath.Ext(path)]
+		if err := writeWhole(path, func(w io.Writer) error { return write(r, w) }); err != nil {
 			errs = append(errs, fmt.Errorf("write %s: %w", path, err))
 		}
 	}
@@ -70,7 +74,7 @@ func writeWhole(path string, write func(io.Writer) error) error {
 }
 
 // writeHGRM writes the latencies of the last trial that has any.
-func writeHGRM(w io.Writer, r *bench.Result) error {
+func writeHGRM(r *bench.Result, w io.Writer) error {
 	for i := len(r.Trials) - 1; i >= 0; i-- {
 		if t := &r.Trials[i]; t.RTT.Count > 0 {
 			return t.RTT.WriteHGRM(w)

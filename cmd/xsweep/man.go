@@ -19,7 +19,7 @@ func newManCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "man DIR",
 		Short:   "Write the manual pages",
-		Long:    "Write the manual pages, from the same source as --help, as files xsweep.1,\nxsweep-sweep.1 and so on. SOURCE_DATE_EPOCH dates them; without it they have no date.",
+		Long:    "Write the manual pages, from the same source as --help, as files xsweep.1,\nxsweep-sweep.1, xsweep-bench-compare.1 and so on. SOURCE_DATE_EPOCH dates them;\nwithout it they have no date.",
 		Example: "  xsweep man man1",
 		Hidden:  true,
 
@@ -53,12 +53,20 @@ func writeManPages(root *cobra.Command, dir string) error {
 	return nil
 }
 
-// manCommands are those that have a page.
-func manCommands(root *cobra.Command) []*cobra.Command {
-	list := []*cobra.Command{root}
-	for _, c := range root.Commands() {
-		if c.IsAvailableCommand() && c.Name() != "help" {
-			list = append(list, c)
+// manCommands are those that have a page: a command, and all those below it.
+func manCommands(c *cobra.Command) []*cobra.Command {
+	list := []*cobra.Command{c}
+	for _, sub := range subCommands(c) {
+		list = append(list, manCommands(sub)...)
+	}
+	return list
+}
+
+// subCommands are those right below a command.
+func subCommands(c *cobra.Command) (list []*cobra.Command) {
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() && sub.Name() != "help" {
+			list = append(list, sub)
 		}
 	}
 	return list
@@ -106,11 +114,12 @@ func manPage(c *cobra.Command, date string) string {
 	m.section("NAME")
 	m.raw("%s \\- %s", escapeRoff(name), escapeRoff(strings.ToLower(c.Short[:1])+c.Short[1:]))
 	m.section("SYNOPSIS")
-	use := c.UseLine()
-	if c.HasAvailableSubCommands() {
-		use = c.CommandPath() + " COMMAND [flags] [ARGS]"
+	for i, use := range synopses(c) {
+		if i > 0 {
+			m.raw(".br")
+		}
+		m.raw("\\fB%s\\fR%s", escapeRoff(c.CommandPath()), escapeRoff(strings.TrimPrefix(use, c.CommandPath())))
 	}
-	m.raw("\\fB%s\\fR%s", escapeRoff(c.CommandPath()), escapeRoff(strings.TrimPrefix(use, c.CommandPath())))
 	description, exit := cutExitStatus(c.Long + "\n")
 	if c.Long == "" {
 		description = c.Short + "."
@@ -119,7 +128,7 @@ func manPage(c *cobra.Command, date string) string {
 	m.text(description)
 	if c.HasAvailableSubCommands() {
 		m.section("COMMANDS")
-		for _, sub := range manCommands(c)[1:] {
+		for _, sub := range subCommands(c) {
 			m.item("\\fB"+escapeRoff(manName(sub))+"\\fR(1)", sub.Short+".")
 		}
 	}
@@ -145,6 +154,17 @@ func manPage(c *cobra.Command, date string) string {
 	m.section("SEE ALSO")
 	m.seeAlso(c)
 	return m.String()
+}
+
+// synopses are the ways to call a command.
+func synopses(c *cobra.Command) (list []string) {
+	if c.HasParent() || !c.HasAvailableSubCommands() {
+		list = append(list, c.UseLine())
+	}
+	if c.HasAvailableSubCommands() {
+		list = append(list, c.CommandPath()+" COMMAND [flags] [ARGS]")
+	}
+	return list
 }
 
 // cutExitStatus takes the paragraph about the exit status out of a help text.

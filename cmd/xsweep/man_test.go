@@ -82,6 +82,41 @@ func TestManPages(t *testing.T) {
 	}
 }
 
+// Commands below commands have pages as well, which the others name; a list of
+// commands has those right below, and who can be called with and without one says
+// both.
+func TestManPagesBelow(t *testing.T) {
+	dir := t.TempDir()
+	output(t, "xsweep", "man", dir)
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	const compare = `\fBxsweep\-bench\-compare\fR(1)`
+	cut := func(page, section string) string {
+		_, text, _ := strings.Cut(page, ".SH "+section+"\n")
+		text, _, _ = strings.Cut(text, ".SH ")
+		return text
+	}
+	if page := read("xsweep-bench-compare.1"); !strings.Contains(page, `\fBxsweep bench compare\fR [flags] A.json B.json`) || !strings.Contains(cut(page, "SEE ALSO"), `\fBxsweep\-bench\fR(1)`) {
+		t.Errorf("xsweep-bench-compare.1:\n%s", page)
+	}
+	bench := read("xsweep-bench.1")
+	if !strings.Contains(cut(bench, "COMMANDS"), compare) || !strings.Contains(cut(bench, "SEE ALSO"), compare) {
+		t.Error("xsweep-bench.1 does not name xsweep-bench-compare")
+	}
+	if want := "\\fBxsweep bench\\fR [flags] TARGET...\n.br\n\\fBxsweep bench\\fR COMMAND [flags] [ARGS]\n"; cut(bench, "SYNOPSIS") != want {
+		t.Errorf("xsweep-bench.1 is called %q", cut(bench, "SYNOPSIS"))
+	}
+	root := read("xsweep.1")
+	if strings.Contains(cut(root, "COMMANDS"), compare) || !strings.Contains(cut(root, "SEE ALSO"), compare) {
+		t.Error("xsweep.1 does not have xsweep-bench-compare in SEE ALSO alone")
+	}
+}
+
 // Text stands for itself, and what is indented keeps its lines.
 func TestManText(t *testing.T) {
 	var m manText

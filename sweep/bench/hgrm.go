@@ -14,7 +14,8 @@ import (
 const ticksPerHalfDistance = 5
 
 // WriteHGRM writes a distribution as HdrHistogram's percentile distribution (the
-// .hgrm files that its plotter reads), in microseconds.
+// .hgrm files that its plotter reads), in microseconds. Its tools agree on four
+// columns, of which the last one is inf at 100 %, and on # before remarks.
 func (l *Latency) WriteHGRM(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")
@@ -22,7 +23,7 @@ func (l *Latency) WriteHGRM(w io.Writer) error {
 		if p.Share < 1 {
 			fmt.Fprintf(out, "%12.3f %2.12f %10d %14.2f\n", p.NS/1e3, p.Share, p.Count, 1/(1-p.Share))
 		} else {
-			fmt.Fprintf(out, "%12.3f %2.12f %10d\n", p.NS/1e3, p.Share, p.Count)
+			fmt.Fprintf(out, "%12.3f %2.12f %10d %14s\n", p.NS/1e3, p.Share, p.Count, "inf")
 		}
 	}
 	fmt.Fprintf(out, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", l.Mean/1e3, l.deviation()/1e3)

@@ -3,32 +3,39 @@
 package bench
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"xsweep/internal/si"
+	"xsweep/loader"
 )
 
 //go:embed page.html
 var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"percent": showPercent, "ns": showNS, "rate": func(v float64) string { return fmt.Sprintf("%.0f", v) },
-	"nanos": func(v float64) string { return showNS(uint64(v)) }, "goal": showGoal,
+	"percent": showPercent, "ns": showNS, "rate": showCount[float64], "count": showCount[uint64], "goal": showGoal, "reason": (*Trial).remark,
+	"nanos": func(v float64) string { return showNS(uint64(v)) }, "seconds": func(v float64) string { return fmt.Sprintf("%.3g s", v) },
+	"refused": showRefused, "offloads": showOffloads, "coalescing": showCoalescing, "number": func(i int) int { return i + 1 },
+	"lost": func(t TargetResult) uint64 { return t.Sent - min(t.Answered, t.Sent) },
 }).Parse(pageText))
 
 // WritePage writes the result as an HTML page of its own: it asks for nothing
 // else, not from the network either.
 func (r *Result) WritePage(w io.Writer) error {
+	views := r.views()
 	return page.Execute(w, map[string]any{
-		"R": r, "Found": slices.Concat(r.NDR, r.PDR), "Targets": r.targets(),
-		"Loss": r.lossChart(), "Latency": r.latencyChart(), "Percentiles": r.percentileChart(), "Time": r.timeChart(), "Path": r.pathChart(),
+		"R": r, "Found": slices.Concat(r.NDR, r.PDR), "Targets": r.targets(), "Views": views, "Several": len(views) > 1, "Time": r.timeChart(), "TimeLatency": r.timeLatencyChart(),
 		"Command": strings.Join(r.Command, " "), "Started": r.Started.Format(time.RFC3339), "Took": r.Ended.Sub(r.Started).Round(time.Second),
+		"PerTarget": r.perTarget(), "Incomplete": r.Interrupted && !strings.HasPrefix(r.Verdict, "interrupted"),
 	})
 }
 
@@ -53,7 +60,59 @@ func showNS(ns uint64) string {
 	return fmt.Sprintf("%d ns", ns)
 }
 
-func showRate(v float64) string { return si.Short(v, "") }
+func showLatency(v float64) string { return showNS(uint64(v + 0.5)) }
+
+// showRate has three digits, as --rate takes them: 51.2k.
+func showRate(v float64) string { return strings.ReplaceAll(si.Short(v, ""), " ", "") }
+
+// showCount has all digits, in groups: 51,234.
+func showCount[T uint64 | float64](v T) string {
+	digits := fmt.Sprintf("%.0f", float64(v))
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+func showRefused(refused map[string]uint64) string {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(refused)) {
+		words = append(words, fmt.Sprintf("%s %s", showCount(refused[name]), name))
+	}
+	if len(words) == 0 {
+		return "0"
+	}
+	return strings.Join(words, ", ")
+}
+
+func showOffloads(offloads map[string]bool) string {
+	var on, off []string
+	for _, name := range slices.Sorted(maps.Keys(offloads)) {
+		if offloads[name] {
+			on = append(on, name)
+		} else {
+			off = append(off, name)
+		}
+	}
+	var words []string
+	if len(on) > 0 {
+		words = append(words, "on: "+strings.Join(on, ", "))
+	}
+	if len(off) > 0 {
+		words = append(words, "off: "+strings.Join(off, ", "))
+	}
+	return strings.Join(words, "; ")
+}
+
+func showCoalescing(c *loader.Coalescing) string {
+	side := func(name string, adaptive bool, us, frames uint32) string {
+		if adaptive {
+			return name + " adaptive"
+		}
+		return fmt.Sprintf("%s %d µs or %d frames", name, us, frames)
+	}
+	return side("receive", c.AdaptiveRx, c.RxMicroseconds, c.RxFrames) + "; " + side("transmit", c.AdaptiveTx, c.TxMicroseconds, c.TxFrames)
+}
 
 func (r *Result) targets() string {
 	if len(r.Trials) == 0 {
@@ -70,91 +129,359 @@ func (r *Result) targets() string {
 	return strings.Join(words, ", ")
 }
 
-// byLoad are the trials in the order of their loads, valid ones or the others.
-func (r *Result) byLoad(valid bool) []*Trial {
-	var list []*Trial
-	for i := range r.Trials {
-		if t := &r.Trials[i]; t.Valid == valid && t.Sent > 0 {
-			list = append(list, t)
-		}
+// mostTargets is how many targets the page lists.
+const mostTargets = 50
+
+// perTarget are the targets of the last trial, if there are several.
+func (r *Result) perTarget() []TargetResult {
+	if len(r.Trials) == 0 {
+		return nil
 	}
-	slices.SortStableFunc(list, func(a, b *Trial) int {
-		switch {
-		case a.RateOffered < b.RateOffered:
-			return -1
-		case a.RateOffered > b.RateOffered:
-			return 1
-		}
-		return 0
-	})
-	return list
+	list := r.Trials[len(r.Trials)-1].Targets
+	if len(list) < 2 {
+		return nil
+	}
+	return list[:min(len(list), mostTargets)]
+}
+
+// remark is what the table of trials says of one beside its figures.
+func (t *Trial) remark() string {
+	var words []string
+	if !t.Valid {
+		words = append(words, "not valid: "+t.Reason)
+	}
+	if t.Burst > 0 {
+		words = append(words, fmt.Sprintf("in bursts of %d", t.Burst))
+	}
+	if t.Recovery != nil {
+		words = append(words, fmt.Sprintf("overloaded first; lost probes for %s after that", showNS(*t.Recovery)))
+	}
+	return strings.Join(words, "; ")
 }
 
 func (t *Trial) tip() string {
-	return fmt.Sprintf("%.0f/s: %s lost (%d of %d), p50 %s, p99 %s", t.RateOffered, showPercent(t.LossRatio()), t.Lost, t.Sent, showNS(t.RTT.P50), showNS(t.RTT.P99))
+	text := fmt.Sprintf("%s/s for %.3g s: %s lost (%s of %s)", showCount(t.RateOffered), t.Duration, showPercent(t.LossRatio()), showCount(t.Lost), showCount(t.Sent))
+	if t.RTT.Count > 0 {
+		text += fmt.Sprintf(", p50 %s, p99 %s", showNS(t.RTT.P50), showNS(t.RTT.P99))
+	}
+	if !t.Valid {
+		text += "; not valid: " + t.Reason
+	}
+	return text
 }
 
-func (r *Result) lossChart() template.HTML {
-	lost, bad := series{name: "valid trials", class: "a"}, series{name: "not valid", class: "bad", dots: true}
-	for _, t := range r.byLoad(true) {
-		lost.points = append(lost.points, point{t.RateOffered, 100 * t.LossRatio(), t.tip()})
-	}
-	for _, t := range r.byLoad(false) {
-		bad.points = append(bad.points, point{t.RateOffered, 100 * t.LossRatio(), t.tip() + "; " + t.Reason})
-	}
-	return chart("Loss against load", axis{label: "load, probes a second", show: showRate}, axis{label: "lost, %", show: func(v float64) string { return fmt.Sprintf("%.3g", v) }}, lost, bad)
+// numbered is a trial with its place in the run, from 1 on.
+type numbered struct {
+	*Trial
+	Number int
 }
 
-func (r *Result) latencyChart() template.HTML {
-	quantiles := []series{{name: "p50", class: "a"}, {name: "p99", class: "b"}, {name: "p99.9", class: "c"}, {name: "p99, scheduled", class: "d"}}
-	for _, t := range r.byLoad(true) {
-		if t.RTT.Count == 0 {
+// view is what there is to see of one size of probes.
+type view struct {
+	Size  int
+	found []Throughput
+	// trials are in the order of the run.
+	trials []numbered
+	// Chosen are the trials whose latencies are shown in detail.
+	Chosen []numbered
+}
+
+// views are those of each size, in the order of the run.
+func (r *Result) views() []*view {
+	var list []*view
+	for i := range r.Trials {
+		t := &r.Trials[i]
+		at := slices.IndexFunc(list, func(v *view) bool { return v.Size == t.Size })
+		if at < 0 {
+			at = len(list)
+			v := &view{Size: t.Size}
+			for _, f := range slices.Concat(r.NDR, r.PDR) {
+				if f.Size == t.Size {
+					v.found = append(v.found, f)
+				}
+			}
+			list = append(list, v)
+		}
+		list[at].trials = append(list[at].trials, numbered{t, i + 1})
+	}
+	for _, v := range list {
+		v.Chosen = v.choose()
+	}
+	return list
+}
+
+// byLoad are the trials that sent something, by load.
+func (v *view) byLoad(keep func(*Trial) bool) []numbered {
+	var list []numbered
+	for _, t := range v.trials {
+		if t.Sent > 0 && keep(t.Trial) {
+			list = append(list, t)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b numbered) int { return cmp.Compare(a.RateOffered, b.RateOffered) })
+	return list
+}
+
+func (t *Trial) isValid() bool { return t.Valid }
+
+// isMeasured says whether the trial has latencies that count.
+func (t *Trial) isMeasured() bool { return t.Valid && t.RTT.Count > 0 }
+
+// longest is how long the full-length trials are, in s.
+func (v *view) longest() (seconds float64) {
+	for _, t := range v.trials {
+		seconds = max(seconds, t.Duration)
+	}
+	return seconds
+}
+
+// groups are valid trials whose loads are no further apart than a share of the
+// highest, ascending. Of each group only the longest trials are kept.
+func (v *view) groups(apart float64, keep func(*Trial) bool) (groups [][]numbered) {
+	list := v.byLoad(keep)
+	if len(list) == 0 {
+		return nil
+	}
+	apart *= list[len(list)-1].RateOffered
+	for _, t := range list {
+		if n := len(groups); n > 0 && t.RateOffered-groups[n-1][0].RateOffered <= apart {
+			groups[n-1] = append(groups[n-1], t)
 			continue
 		}
-		for i, v := range []uint64{t.RTT.P50, t.RTT.P99, t.RTT.P999, t.RTTScheduled.P99} {
-			quantiles[i].points = append(quantiles[i].points, point{t.RateOffered, float64(v), t.tip()})
-		}
+		groups = append(groups, []numbered{t})
 	}
-	return chart("Latency against load", axis{label: "load, probes a second", show: showRate},
-		axis{label: "latency", log: true, show: func(v float64) string { return showNS(uint64(v)) }}, quantiles...)
+	for i, g := range groups {
+		longest := slices.MaxFunc(g, func(a, b numbered) int { return cmp.Compare(a.Duration, b.Duration) }).Duration
+		groups[i] = slices.DeleteFunc(g, func(t numbered) bool { return t.Duration < longest })
+	}
+	return groups
 }
 
-// percentileChart has a logarithmic axis of what is left to 100 %, as
-// HdrHistogram's plotter does.
-func (r *Result) percentileChart() template.HTML {
-	var all []series
-	classes := []string{"a", "b", "c", "d"}
-	var chosen []*Trial
-	for _, t := range r.byLoad(true) {
-		if t.RTT.Count > 0 && (strings.HasPrefix(t.Purpose, "latency") || t.Purpose == "") {
-			chosen = append(chosen, t)
+// median is that of a value of some trials.
+func median(trials []numbered, value func(*Trial) float64) float64 {
+	var list []float64
+	for _, t := range trials {
+		list = append(list, value(t.Trial))
+	}
+	slices.Sort(list)
+	n := len(list)
+	return (list[(n-1)/2] + list[n/2]) / 2
+}
+
+func loadOf(t *Trial) float64 { return t.RateOffered }
+
+func lossOf(t *Trial) float64 { return 100 * t.LossRatio() }
+
+func showLoss(v float64) string { return fmt.Sprintf("%.4g %%", v) }
+
+// dots are the trials as dots, those with and without loss and those that are not
+// valid each in a series.
+func (v *view) dots(at func(numbered) (x, y float64, ok bool)) []series {
+	all := []series{{name: "no loss", class: "good", shape: disc}, {name: "loss", class: "lossy", shape: diamond}, {name: "not valid", class: "bad", shape: cross}}
+	full := v.longest()
+	for _, t := range v.trials {
+		x, y, ok := at(t)
+		if !ok || t.Sent == 0 {
+			continue
+		}
+		p := point{x: x, y: y, tip: fmt.Sprintf("trial %d, %s", t.Number, t.tip()), less: t.Duration < full}
+		switch {
+		case !t.Valid:
+			all[2].points = append(all[2].points, p)
+		case t.Lost > 0:
+			all[1].points = append(all[1].points, p)
+		default:
+			all[0].points = append(all[0].points, p)
 		}
 	}
-	if len(chosen) > len(classes) { // evenly of a curve
-		var some []*Trial
-		for i := range classes {
-			some = append(some, chosen[i*(len(chosen)-1)/(len(classes)-1)])
+	return all
+}
+
+// note explains small dots if there are any.
+func note(all []series) string {
+	for _, s := range all {
+		if slices.ContainsFunc(s.points, func(p point) bool { return p.less }) {
+			return "small: shorter trials"
 		}
-		chosen = some
 	}
-	for i, t := range chosen {
-		s := series{name: fmt.Sprintf("%.0f/s", t.RateOffered), class: classes[i]}
-		for _, p := range t.RTT.Percentiles() {
-			left := 1 - p.Share
-			if left <= 0 {
-				left = 0.5 / float64(max(t.RTT.Count, 1))
+	return ""
+}
+
+// bounds are guides at what the search found, from the lower to the upper bound.
+func (v *view) bounds() (list []guide) {
+	for _, f := range v.found {
+		if f.Lower > 0 {
+			list = append(list, guide{at: float64(f.Lower), to: float64(f.Upper), label: showGoal(f.Goal)})
+		}
+	}
+	return list
+}
+
+// Loss is the chart of loss against load; nothing if there is only one load.
+func (v *view) Loss() template.HTML {
+	through := series{name: "median", class: "thin", shape: plain}
+	for _, g := range v.groups(0, (*Trial).isValid) {
+		through.points = append(through.points, point{x: g[0].RateOffered, y: median(g, lossOf)})
+	}
+	if len(through.points) < 2 {
+		return ""
+	}
+	dots := v.dots(func(t numbered) (float64, float64, bool) { return t.RateOffered, lossOf(t.Trial), true })
+	return chart{
+		title: "Loss against load", x: axis{label: "load, probes a second", show: showRate}, y: axis{label: "lost", show: showLoss},
+		series: append([]series{through}, dots...), upright: v.bounds(), note: note(dots),
+	}.html()
+}
+
+// Near is the same, close to what the search found.
+func (v *view) Near() template.HTML {
+	bounds := v.bounds()
+	low, high, goal := math.Inf(1), 0.0, 0.0
+	for i, m := range bounds {
+		if m.to == 0 {
+			return ""
+		}
+		low, high, goal = min(low, m.at), max(high, m.to), max(goal, 100*v.found[i].Goal)
+	}
+	if len(bounds) == 0 {
+		return ""
+	}
+	room := 1.5 * (high - low)
+	low, high = max(low-room, 0), high+room
+	most := 2 * goal
+	dots := v.dots(func(t numbered) (float64, float64, bool) {
+		inside := t.RateOffered >= low && t.RateOffered <= high
+		if inside && t.Valid {
+			most = max(most, lossOf(t.Trial))
+		}
+		return t.RateOffered, lossOf(t.Trial), inside && t.Valid
+	})
+	var goals []guide
+	for _, f := range v.found {
+		if f.Goal > 0 {
+			goals = append(goals, guide{at: 100 * f.Goal, label: "at most " + showPercent(f.Goal)})
+		}
+	}
+	return chart{
+		title: "Loss near the bounds", x: axis{label: "load, probes a second", low: low, high: high, show: showCount[float64]},
+		y:      axis{label: "lost", low: 0, high: max(most, 1e-3) * 1.05, show: showLoss},
+		series: dots, upright: bounds, level: goals, note: note(dots),
+	}.html()
+}
+
+// Latency is the chart of latency against load; nothing if there is only one
+// load. Loads that are closer together than dots can be are one.
+func (v *view) Latency() template.HTML {
+	groups := v.groups(0.012, (*Trial).isMeasured)
+	if len(groups) < 2 {
+		return ""
+	}
+	quantiles := []struct {
+		name, class string
+		of          func(*Trial) float64
+	}{
+		{"p50", "a", func(t *Trial) float64 { return float64(t.RTT.P50) }},
+		{"p99", "b", func(t *Trial) float64 { return float64(t.RTT.P99) }},
+		{"p99.9", "c", func(t *Trial) float64 { return float64(t.RTT.P999) }},
+		{"p99 from the scheduled time", "d dashed", func(t *Trial) float64 { return float64(t.RTTScheduled.P99) }},
+	}
+	c := chart{
+		title: "Latency against load", x: axis{label: "load, probes a second", show: showRate}, y: axis{label: "latency", log: true, show: showLatency},
+		upright: v.bounds(),
+	}
+	for _, q := range quantiles {
+		s := series{name: q.name, class: q.class}
+		for _, g := range groups {
+			load, value := median(g, loadOf), median(g, q.of)
+			tip := fmt.Sprintf("%s/s: %s %s", showCount(load), q.name, showLatency(value))
+			if len(g) > 1 {
+				tip += fmt.Sprintf(", median of %d trials", len(g))
 			}
-			s.points = append(s.points, point{x: 1 / left, y: p.NS})
+			s.points = append(s.points, point{x: load, y: value, tip: tip})
 		}
-		all = append(all, s)
+		c.series = append(c.series, s)
 	}
-	show := func(v float64) string { return fmt.Sprintf("%.12g %%", 100*(1-1/v)) }
-	return chart("Latency by percentile", axis{label: "percentile", log: true, show: show},
-		axis{label: "latency from the send stamp", show: func(v float64) string { return showNS(uint64(v)) }}, all...)
+	return c.html()
 }
 
-// timeChart is of the longest trial.
-func (r *Result) timeChart() template.HTML {
+// choose takes the trials whose latencies are shown in detail: those for
+// latencies behind a search, or some of a curve, evenly.
+func (v *view) choose() []numbered {
+	const most = 4
+	list := v.byLoad(func(t *Trial) bool {
+		return t.isMeasured() && (strings.HasPrefix(t.Purpose, "latency") || t.Purpose == "")
+	})
+	if len(list) <= most {
+		return list
+	}
+	var some []numbered
+	for i := range most {
+		some = append(some, list[i*(len(list)-1)/(most-1)])
+	}
+	return some
+}
+
+// Percentiles is the chart of latency by percentile, with HdrHistogram's axis:
+// the logarithm of what is left to 100 %.
+func (v *view) Percentiles() template.HTML {
+	classes := []string{"a", "b", "c", "d"}
+	c := chart{
+		title: "Latency by percentile",
+		x: axis{label: "percentile", log: true, decades: true, show: func(x float64) string {
+			return fmt.Sprintf("%.12g %%", 100*(1-1/x))
+		}},
+		y:    axis{label: "latency", log: true, show: showLatency},
+		note: "dashed: from the scheduled time",
+	}
+	for i, t := range v.Chosen {
+		for _, l := range []struct {
+			*Latency
+			name, class, from string
+		}{
+			{&t.RTT, showCount(t.RateOffered) + "/s", classes[i], "sent"},
+			{&t.RTTScheduled, "", classes[i] + " dashed", "scheduled"},
+		} {
+			s := series{name: l.name, class: l.class, shape: plain}
+			for _, p := range l.Percentiles() {
+				left := 1 - p.Share
+				if left <= 0 { // the last one's share of the axis
+					left = 1 / float64(max(l.Count, 1))
+				}
+				tip := fmt.Sprintf("%s/s: %.6g %% within %s from %s", showCount(t.RateOffered), 100*p.Share, showLatency(p.NS), l.from)
+				s.points = append(s.points, point{x: 1 / left, y: p.NS, tip: tip})
+			}
+			if len(s.points) > 0 {
+				c.series = append(c.series, s)
+			}
+		}
+	}
+	if len(c.series) == 0 {
+		return ""
+	}
+	return c.html()
+}
+
+// Path is the chart of the loads that a search tried, one after the other.
+func (v *view) Path() template.HTML {
+	through := series{class: "thin", shape: plain}
+	dots := v.dots(func(t numbered) (float64, float64, bool) {
+		if t.Purpose != "search" || t.Sent == 0 {
+			return 0, 0, false
+		}
+		through.points = append(through.points, point{x: float64(t.Number), y: t.RateOffered})
+		return float64(t.Number), t.RateOffered, true
+	})
+	if len(through.points) == 0 {
+		return ""
+	}
+	return chart{
+		title: "The search's path", x: axis{label: "trial", whole: true, show: showCount[float64]}, y: axis{label: "load, probes a second", log: true, show: showRate},
+		series: append([]series{through}, dots...), level: v.bounds(), note: note(dots),
+	}.html()
+}
+
+// longestTrial is the one with the most seconds, nil if there are less than two.
+func (r *Result) longestTrial() *Trial {
 	var longest *Trial
 	for i := range r.Trials {
 		if t := &r.Trials[i]; longest == nil || len(t.Seconds) > len(longest.Seconds) {
@@ -162,40 +489,65 @@ func (r *Result) timeChart() template.HTML {
 		}
 	}
 	if longest == nil || len(longest.Seconds) < 2 {
+		return nil
+	}
+	return longest
+}
+
+// timeChart is what was sent and answered in each second of the longest trial. Of
+// the last one, which is no whole one, no rate can be told.
+func (r *Result) timeChart() template.HTML {
+	longest := r.longestTrial()
+	if longest == nil {
 		return ""
 	}
-	sent, answered := series{name: "sent", class: "b"}, series{name: "answered", class: "a"}
+	sent, answered := series{name: "sent", class: "thick", shape: plain}, series{name: "answered", class: "a"}
 	before := 0.0
 	for _, s := range longest.Seconds {
 		length := s.At - before
 		before = s.At
-		sent.points = append(sent.points, point{x: s.At, y: float64(s.Sent) / length})
-		answered.points = append(answered.points, point{s.At, float64(s.Answered) / length, fmt.Sprintf("%.0f s: %d sent, %d answered", s.At, s.Sent, s.Answered)})
-	}
-	return chart("Seconds of the longest trial", axis{label: "seconds", show: showRate}, axis{label: "a second", show: showRate}, sent, answered)
-}
-
-func (r *Result) pathChart() template.HTML {
-	good, lossy, bad := series{name: "no loss", class: "a", dots: true}, series{name: "loss", class: "b", dots: true}, series{name: "not valid", class: "bad", dots: true}
-	number := 0.0
-	for i := range r.Trials {
-		t := &r.Trials[i]
-		if t.Purpose != "search" {
+		if math.Abs(length-1) > 0.1 {
 			continue
 		}
-		number++
-		p := point{number, t.RateOffered, fmt.Sprintf("trial %.0f, %.3g s at %s", number, t.Duration, t.tip())}
-		switch {
-		case !t.Valid:
-			bad.points = append(bad.points, p)
-		case t.Lost > 0:
-			lossy.points = append(lossy.points, p)
-		default:
-			good.points = append(good.points, p)
+		tip := fmt.Sprintf("%.0f s: %s sent, %s answered", s.At, showCount(s.Sent), showCount(s.Answered))
+		if s.Lost != nil {
+			tip += fmt.Sprintf(", %s lost", showCount(*s.Lost))
 		}
+		sent.points = append(sent.points, point{x: s.At, y: float64(s.Sent) / length})
+		answered.points = append(answered.points, point{x: s.At, y: float64(s.Answered) / length, tip: tip})
 	}
-	if number == 0 {
+	if len(sent.points) < 2 {
 		return ""
 	}
-	return chart("The search's path", axis{label: "trial", show: showRate}, axis{label: "load, probes a second", log: true, show: showRate}, good, lossy, bad)
+	return chart{
+		title: "Seconds of the longest trial", x: secondsAxis,
+		y: axis{label: "probes a second", show: showRate}, series: []series{sent, answered},
+	}.html()
+}
+
+var secondsAxis = axis{label: "seconds since the first probe that counts", whole: true, show: showCount[float64]}
+
+// timeLatencyChart is the latency in each second of the longest trial.
+func (r *Result) timeLatencyChart() template.HTML {
+	longest := r.longestTrial()
+	if longest == nil {
+		return ""
+	}
+	all := []series{{name: "p50", class: "a"}, {name: "p99", class: "b"}, {name: "maximum", class: "c"}}
+	before := 0.0
+	for _, s := range longest.Seconds {
+		length := s.At - before
+		before = s.At
+		if s.P50 == 0 || length < 0.25 { // too little of a second to stand beside the others
+			continue
+		}
+		for i, v := range []uint64{s.P50, s.P99, s.Max} {
+			tip := fmt.Sprintf("%.3g s: %s %s", s.At, all[i].name, showNS(v))
+			all[i].points = append(all[i].points, point{x: s.At, y: float64(v), tip: tip})
+		}
+	}
+	if len(all[0].points) < 2 {
+		return ""
+	}
+	return chart{title: "Latency in the longest trial", x: secondsAxis, y: axis{label: "latency", log: true, show: showLatency}, series: all}.html()
 }

@@ -234,6 +234,10 @@ type Environment struct {
 	CPU         string     `json:"cpu"`
 	CPUs        int        `json:"cpus"`
 	Window      uint64     `json:"window"` // probes
+	// Settings are the interface's; Governor is that of the CPUs' frequency, empty
+	// where there is none.
+	Settings loader.Settings `json:"settings"`
+	Governor string          `json:"governor,omitempty"`
 }
 
 // Environment tells what the trials run on.
@@ -246,5 +250,6 @@ func (s *Session) Environment() Environment {
 	if d, err := loader.FindDevice(s.route.Interface.Index); err == nil {
 		e.Driver, e.Queues = d.Driver, d.Queues.Transmit()
 	}
+	e.Settings, e.Governor = loader.ReadSettings(s.route.Interface.Index), loader.CPUGovernor()
 	return e
 }
