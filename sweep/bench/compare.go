@@ -190,7 +190,7 @@ func measures(results []*Result) *measured {
 		}
 		for _, t := range r.Trials {
 			// What a search tried is another load each time.
-			if t.Purpose == "search" || t.Purpose == "limiter" {
+			if t.Exploring() {
 				continue
 			}
 			at := t.place()
