@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/term"
 
@@ -88,8 +87,7 @@ func (v *benchView) second(s bench.Second) {
 		return
 	}
 	v.erase()
-	at := time.Duration(s.At * float64(time.Second)).Round(time.Second)
-	fmt.Fprintf(v.out, "%s; sent %d; answered %d; lost %s; p50 %s; p99 %s\n", clock(at), s.Sent, s.Answered, lost, rtt(s.P50), rtt(s.P99))
+	fmt.Fprintf(v.out, "%.2f s; sent %d; answered %d; lost %s; p50 %s; p99 %s\n", s.At, s.Sent, s.Answered, lost, rtt(s.P50), rtt(s.P99))
 }
 
 func progressLine(p bench.Progress) string {

@@ -63,18 +63,22 @@ func (l *timeline) note(now int64) {
 		return // still the warm-up
 	}
 	next := look{at: now}
+	seconds := &l.r.trial.Seconds
+	var stats loader.BenchStats
+	if now-l.r.first.at >= int64(len(*seconds)+1)*int64(time.Second) {
+		// First what was answered, so that it is not more than what was sent.
+		var err error
+		stats, err = l.r.s.judge.Stats()
+		next.second = err == nil
+	}
 	var all uint64
 	for _, w := range l.r.senders {
 		handed := w.tx.Handed()
 		next.handed = append(next.handed, handed)
 		all += handed
 	}
-	seconds := &l.r.trial.Seconds
-	if now-l.r.first.at >= int64(len(*seconds)+1)*int64(time.Second) {
-		if stats, err := l.r.s.judge.Stats(); err == nil {
-			next.second = true
-			*seconds = append(*seconds, l.second(now, all, stats))
-		}
+	if next.second {
+		*seconds = append(*seconds, l.second(now, all, stats))
 	}
 	l.looks = append(l.looks, next)
 	l.settle(now)
