@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"xsweep/internal/lab"
+)
+
+// A search finds what a lab can take: NDR and PDR within 2 %, and in five repeats
+// no more than 2 % apart. In a trial the bucket passes more than the rate, by what
+// it holds: the bounds found must have a load between the two among them.
+func TestSearchOfTheLab(t *testing.T) {
+	const (
+		warmup, length = 50 * time.Millisecond, 150 * time.Millisecond
+		share          = 0.005
+	)
+	capacity := lab.Bucket{Rate: 30_000, Burst: 64} // room for a batch, and for one that is late
+	rate := float64(capacity.Rate)
+	bucket := float64(capacity.Burst) / (warmup + length).Seconds()
+	ndr := Goal{Exceed: 0.5, Trial: length, Sum: length, Width: 0.01}
+	pdr := ndr
+	pdr.Loss = share
+	for _, c := range []struct {
+		tx      Tx
+		goals   []Goal
+		repeats int
+	}{
+		{TxPacket, []Goal{ndr}, 5},
+		{TxXDP, []Goal{ndr, pdr}, 1},
+	} {
+		t.Run(string(c.tx), func(t *testing.T) {
+			startLab(t, lab.Config{Live: 1, Capacity: capacity})
+			s := open(t, Config{Tx: c.tx, MaxRate: 2 * capacity.Rate, Drain: 50 * time.Millisecond})
+			problem := ""
+			for range 3 { // others' load may spoil some
+				problem = ""
+				var lowers []float64
+				for range c.repeats {
+					found, _, err := Search(context.Background(), s, SearchConfig{
+						Goals: slices.Clone(c.goals), Min: capacity.Rate * 8 / 10, Max: capacity.Rate * 11 / 10, Warmup: warmup,
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, f := range found {
+						low, high := rate/(1-f.Goal), (rate+bucket)/(1-f.Goal)
+						if !near(f.Lower, low, 0.02) || float64(f.Upper) < low || float64(f.Lower) > high {
+							problem = fmt.Sprintf("%+v, want %.0f to %.0f", f, low, high)
+						}
+					}
+					if len(found) > 1 && found[1].Lower < found[0].Lower {
+						problem = fmt.Sprintf("not in order: %+v", found)
+					}
+					lowers = append(lowers, float64(found[0].Lower))
+				}
+				if spread := slices.Max(lowers)/slices.Min(lowers) - 1; spread > 0.02 {
+					problem = fmt.Sprintf("a spread of %.1f %%: %v", 100*spread, lowers)
+				}
+				if problem == "" {
+					return
+				}
+				t.Log(problem)
+			}
+			t.Error("not found in three tries:", problem)
+		})
+	}
+}
+
+// Recovery is the time from the end of an overload to the last probe that was
+// lost: none where nothing was too much, about nothing where a bucket fills faster
+// than it is emptied, and to the probe where it is known which are lost.
+func TestRecovery(t *testing.T) {
+	const rate, factor, length = 5000, 4, 200 * time.Millisecond
+	load := Load{Rate: rate, Overload: factor, Duration: length}
+	t.Run("nothing is too much", func(t *testing.T) {
+		l := startLab(t, lab.Config{Live: 1, Capacity: lab.Bucket{Rate: 1_000_000, Burst: 1000}})
+		trial, _ := watched(t, l, open(t, Config{Tx: TxPacket}), load)
+		if trial.Recovery == nil || *trial.Recovery != 0 || trial.Lost != 0 {
+			t.Errorf("%v after the overload, %d lost", trial.Recovery, trial.Lost)
+		}
+	})
+	t.Run("a bucket", func(t *testing.T) {
+		l := startLab(t, lab.Config{Live: 1, Capacity: lab.Bucket{Rate: 2 * rate, Burst: 64}})
+		s := open(t, Config{Tx: TxPacket})
+		for range 5 {
+			trial, did := watched(t, l, s, load)
+			if trial.Lost != did.overCapacity || trial.Lost == 0 {
+				t.Errorf("%d lost, %d over the capacity", trial.Lost, did.overCapacity)
+			}
+			// In a millisecond it takes twice what comes.
+			if *trial.Recovery <= uint64(2*time.Millisecond) {
+				return
+			}
+			t.Logf("%d ns after the overload", *trial.Recovery)
+		}
+		t.Error("not recovered in five tries")
+	})
+	t.Run("known losses", func(t *testing.T) {
+		world := lab.Config{Live: 1, Loss: 0.005, PerProbe: true, Seed: 6}
+		l := startLab(t, world)
+		s := open(t, Config{Tx: TxPacket})
+		trial, _ := watched(t, l, s, load)
+		end, switched := s.next, s.next-rate*uint64(length)/uint64(time.Second)
+		last := end
+		for last > switched && !world.IndexLost(at("198.18.2.7"), (last-1)<<8|1) {
+			last--
+		}
+		if want := (last - switched) * uint64(time.Second) / rate; *trial.Recovery != want || want == 0 {
+			t.Errorf("%d ns after the overload, want %d", *trial.Recovery, want)
+		}
+	})
+}
