@@ -12,20 +12,21 @@ import (
 	"xsweep/sweep/target"
 )
 
-// watched runs a trial and says what the responder did meanwhile. A trial whose
-// frames found a link full is run again: nobody knows which were lost, and what is
-// sent once more comes out of order.
+// watched runs a trial without warm-up, and says what the responder did meanwhile.
+// A trial whose frames found a link full is run again: nobody knows which were
+// lost, and what is sent once more comes out of order. So is one that was not sent
+// to its end.
 func watched(t *testing.T, l *lab.Lab, s *Session, load Load) (Trial, deeds) {
 	t.Helper()
 	for range 10 {
-		before := read(t, l)
+		before, first := read(t, l), s.next
 		trial := try(t, s, load)
 		did := read(t, l).since(before)
-		if did.refused == 0 && trial.Generator.Retries == 0 {
+		if did.refused == 0 && trial.Generator.Retries == 0 && trial.Sent == s.next-first {
 			return trial, did
 		}
 	}
-	t.Fatal("the link loses frames each time")
+	t.Fatal("no trial of ten was sent and answered undisturbed")
 	return Trial{}, deeds{}
 }
 
