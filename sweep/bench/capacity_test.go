@@ -66,8 +66,8 @@ func TestSearchOfTheLab(t *testing.T) {
 }
 
 // Recovery is the time from the end of an overload to the last probe that was
-// lost: none where nothing was too much, about nothing where a bucket fills faster
-// than it is emptied, and to the probe where it is known which are lost.
+// lost: none where nothing was too much, next to none where a bucket fills faster
+// than it is emptied, and exact where it is known which are lost.
 func TestRecovery(t *testing.T) {
 	const rate, factor, length = 5000, 4, 200 * time.Millisecond
 	load := Load{Rate: rate, Overload: factor, Duration: length}
@@ -94,18 +94,28 @@ func TestRecovery(t *testing.T) {
 		}
 		t.Error("not recovered in five tries")
 	})
-	t.Run("known losses", func(t *testing.T) {
-		world := lab.Config{Live: 1, Loss: 0.005, PerProbe: true, Seed: 6}
-		l := startLab(t, world)
-		s := open(t, Config{Tx: TxPacket})
-		trial, _ := watched(t, l, s, load)
-		end, switched := s.next, s.next-rate*uint64(length)/uint64(time.Second)
-		last := end
-		for last > switched && !world.IndexLost(at("198.18.2.7"), (last-1)<<8|1) {
-			last--
-		}
-		if want := (last - switched) * uint64(time.Second) / rate; *trial.Recovery != want || want == 0 {
-			t.Errorf("%d ns after the overload, want %d", *trial.Recovery, want)
-		}
-	})
+	for name, late := range map[string]bool{"losses of the overload alone": false, "losses behind the overload": true} {
+		t.Run(name, func(t *testing.T) {
+			const behind = rate * uint64(length) / uint64(time.Second) // probes
+			world := lab.Config{Live: 1, Loss: 0.001, PerProbe: true}
+			// after says how many of the probes behind the overload there are up to the
+			// last that gets lost.
+			after := func(end uint64) uint64 {
+				n := behind
+				for n > 0 && !world.IndexLost(at("198.18.2.7"), (end-behind+n-1)<<8|1) {
+					n--
+				}
+				return n
+			}
+			for after((factor+1)*behind) > 0 != late {
+				world.Seed++
+			}
+			l := startLab(t, world)
+			s := open(t, Config{Tx: TxPacket})
+			trial, _ := watched(t, l, s, load)
+			if want := after(s.next) * uint64(time.Second) / rate; *trial.Recovery != want || trial.Lost == 0 {
+				t.Errorf("%d lost, %d ns after the overload, want %d", trial.Lost, *trial.Recovery, want)
+			}
+		})
+	}
 }
