@@ -168,6 +168,7 @@ var groups = []struct {
 	{"alloc", (*bench).allocations},
 	{"rtt", (*bench).rtt},
 	{"bias", (*bench).bias},
+	{"hostbench", (*bench).hostbench},
 	{"peers", (*bench).peers},
 }
 

@@ -36,6 +36,8 @@ var sections = []struct{ group, title, text string }{
 	{"rtt", "Round-trip times against a hop's clock",
 		"Each record's RTT less the time between probe and reply at a hop between sender and responder, which notes both by itself. What lies between sender and hop is in it."},
 	{"bias", "What a batch adds to a round-trip time", ""},
+	{"hostbench", "Benchmarks of a host",
+		"What `xsweep bench` measures with. Speed: every probe is answered; the limit is a frame that is ready, sent to the same host, whose answers are dropped unseen. Latencies: the distribution of a trial less the one that a hop between sender and responder sees of the same probes; what lies between sender and hop is in it. Searches: against capacities that are known."},
 	{"peers", "Other tools in the same lab",
 		"Best rate at which the tool finds every live host, as far as it has one, by the responder's counters from the first probe's arrival to the last: start and cooldown do not count against a tool."},
 	{"promise", "The rate promise",
