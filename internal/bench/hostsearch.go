@@ -15,10 +15,13 @@ import (
 
 const (
 	hostSearches = 5
-	// hostSpoiled is how many searches may be spoilt by other load.
-	hostSpoiled = 3
-	// hostSearchTrial is how long full-length trials of a search are.
-	hostSearchTrial = 300 * time.Millisecond
+	// leastSearches is how few of them may stand in for all, where other load has
+	// spoilt the others.
+	leastSearches = 3
+	// hostSearchTrial is how long full-length trials of a search are, and
+	// hostSearchWarmup the warm-up of each.
+	hostSearchTrial  = 200 * time.Millisecond
+	hostSearchWarmup = 50 * time.Millisecond
 )
 
 // hostSearch searches for known capacities.
@@ -42,7 +45,7 @@ func (b *bench) hostSearch() (rows []row, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("capacity of %s: %w", c.name, err)
 		}
-		rows = append(rows, hostSearchRows("search, capacity "+c.name, found, lossless(c.bucket, hostWarmup+hostSearchTrial))...)
+		rows = append(rows, hostSearchRows("search, capacity "+c.name, found, lossless(c.bucket, hostSearchWarmup+hostSearchTrial))...)
 	}
 	return rows, nil
 }
@@ -55,10 +58,10 @@ func lossless(b lab.Bucket, over time.Duration) float64 {
 
 // searchRepeats are the lower bounds of hostSearches searches. One that ended at
 // what the generator could send, since others had the CPU, says nothing of the
-// target, and says so: another takes its place, as long as there are few.
+// target and does not count. In place of the first ones there are others.
 func (b *bench) searchRepeats(name string, search func() (hostbench.Throughput, error)) (found series, err error) {
 	limited := 0
-	for len(found) < hostSearches && limited <= hostSpoiled {
+	for len(found) < hostSearches && len(found)+limited < hostSearches+2 {
 		t, err := search()
 		switch {
 		case err != nil:
@@ -72,8 +75,8 @@ func (b *bench) searchRepeats(name string, search func() (hostbench.Throughput, 
 	if limited > 0 {
 		b.note("Capacity of %s: %d searches ended at what the generator could send, and do not count.", name, limited)
 	}
-	if len(found) < hostSearches {
-		return nil, fmt.Errorf("only %d of %d searches came to their end: the machine is too busy", len(found), hostSearches+hostSpoiled)
+	if len(found) < leastSearches {
+		return nil, fmt.Errorf("only %d of %d searches found an upper bound: the machine is too busy", len(found), len(found)+limited)
 	}
 	return found, nil
 }
@@ -82,7 +85,7 @@ func (b *bench) searchRepeats(name string, search func() (hostbench.Throughput, 
 func (b *bench) searchNDR(s *hostbench.Session, most uint64) (hostbench.Throughput, error) {
 	results, _, err := hostbench.Search(b.ctx, s, hostbench.SearchConfig{
 		Goals: []hostbench.Goal{{Exceed: 0.5, Trial: hostSearchTrial, Sum: 3 * hostSearchTrial, Width: 0.005}},
-		Min:   1000, Max: most, Warmup: hostWarmup,
+		Min:   1000, Max: most, Warmup: hostSearchWarmup,
 	})
 	if err != nil {
 		return hostbench.Throughput{}, err

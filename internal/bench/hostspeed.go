@@ -23,7 +23,7 @@ const (
 	hostLook = time.Second
 	// hostStep is by how much a trial offers less than the one before, until one
 	// keeps its rate, and hostSteps how many there are at most.
-	hostStep, hostSteps = 0.9, 8
+	hostStep, hostSteps = 0.9, 5
 )
 
 // hostRun is a number of threads with a size of probes.

@@ -15,7 +15,8 @@ const (
 	hostStampRounds = 3
 	// hostStampTime is how long a trial is whose latencies are compared: at 100k a
 	// second its probes and those of the warm-up are fewer than hopProbes.
-	hostStampTime = time.Second
+	hostStampTime   = time.Second
+	hostStampWarmup = 100 * time.Millisecond
 )
 
 // stampRun is one way to send at one rate.
@@ -101,7 +102,7 @@ func (b *bench) stampTrial(h *hop, c hostbench.Config, load hostbench.Load) (t h
 	if err != nil {
 		return t, nil, err
 	}
-	load.Warmup, load.Settle = hostWarmup, true
+	load.Warmup, load.Settle = hostStampWarmup, true
 	t, err = s.Trial(b.ctx, load)
 	if err = errors.Join(err, s.Close()); err != nil {
 		return t, nil, err

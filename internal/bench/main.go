@@ -169,6 +169,8 @@ var groups = []struct {
 	{"rtt", (*bench).rtt},
 	{"bias", (*bench).bias},
 	{"hostbench", (*bench).hostbench},
+	{"hoststamps", (*bench).hostStamps},
+	{"hostsearch", (*bench).hostSearch},
 	{"peers", (*bench).peers},
 }
 
