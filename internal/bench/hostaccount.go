@@ -29,7 +29,7 @@ func (b *bench) hostAccount(rate uint64) (rows []row, err error) {
 
 // hostAccountRows makes the rows of one long trial.
 func hostAccountRows(t hostbench.Trial, missing float64) []row {
-	const name = "xdp, 1 thread, half of that for 60 s: "
+	const name = "60 s at half of the rate of 1 thread: "
 	return []row{
 		newRow(name+"sent", perSecond, series{t.RateSent}),
 		newRow(name+"sent, in all", "", series{float64(t.Sent)}),

@@ -111,7 +111,7 @@ func TestAccounted(t *testing.T) {
 func TestHostAccountRows(t *testing.T) {
 	trial := hostbench.Trial{RateSent: 1000, Sent: 60_000, Lost: 3, Verdicts: map[string]uint64{"overtaken": 1}}
 	trial.Generator.PacingError = -0.001
-	const name = "xdp, 1 thread, half of that for 60 s: "
+	const name = "60 s at half of the rate of 1 thread: "
 	const want = name + `sent / : 1000/s -
 ` + name + `sent, in all / : 60000 -
 ` + name + `probes not accounted for / : 2 - missed
