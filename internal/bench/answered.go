@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
 	"xsweep/internal/lab"
+	"xsweep/loader"
 	"xsweep/sweep/target"
 )
 
@@ -23,6 +25,7 @@ const headerWords = 6
 // do that sends live frames of which all are answered.
 type answeredFrames struct {
 	*fixedLiveFrames
+	to   target.Addr
 	drop *ebpf.Program
 }
 
@@ -54,7 +57,7 @@ func newAnsweredFrames(to target.Addr, dataLen int) (*answeredFrames, error) {
 	}
 	f.program, f.objects = objects.XsweepAgain, &objects
 	f.arrived = func(s lab.Stats) uint64 { return s.Answered - s.RepliesRefused }
-	return &answeredFrames{f, objects.XsweepDrop}, f.direct(objects.Device)
+	return &answeredFrames{f, to, objects.XsweepDrop}, f.direct(objects.Device)
 }
 
 // send is that of fixedLiveFrames. The lab's device must have no program; it has
@@ -70,4 +73,37 @@ func (a *answeredFrames) send(l *lab.Lab, threads int, n uint32) (perSecond floa
 	}
 	perSecond, err = a.fixedLiveFrames.send(l, threads, n)
 	return perSecond, errors.Join(err, dropping.Close())
+}
+
+// sendJudged is the same by one thread, with the judge of benchmarks in place of
+// the program that drops: to it all answers but the first are duplicates.
+func (a *answeredFrames) sendJudged(l *lab.Lab, n uint32) (perSecond float64, err error) {
+	device, err := net.InterfaceByName(lab.SenderDevice)
+	if err != nil {
+		return 0, fmt.Errorf("find the lab's device: %w", err)
+	}
+	judge, err := loader.LoadBench(loader.BenchConfig{
+		Key: benchKey, Source: lab.SenderAddr.Netip(), Targets: []netip.Addr{a.to.Netip()}, Threads: 1, MessageLen: len(a.frame) - atICMP, Window: 1,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, judge.Close()) }()
+	if _, err := judge.Attach(device.Name, device.Index, loader.Native); err != nil {
+		return 0, err
+	}
+	if err := judge.Begin(loader.BenchTrial{End: 1}); err != nil {
+		return 0, err
+	}
+	if perSecond, err = a.fixedLiveFrames.send(l, 1, n); err != nil {
+		return 0, err
+	}
+	counts, err := judge.Counts()
+	if err != nil {
+		return 0, err
+	}
+	if again := counts.Verdicts[loader.BenchDuplicate]; again < uint64(n)/2 {
+		return 0, fmt.Errorf("of %d answers and more the judge took only %d for answers to its probe: verdicts %v", n, again, counts.Verdicts)
+	}
+	return perSecond, nil
 }

@@ -29,12 +29,13 @@ func figures(rows []row) string {
 // them, and one trial with a probe too few is enough.
 func TestHostSpeedRows(t *testing.T) {
 	runs := []*hostRun{
-		{threads: 1, size: hostbench.MinSize, rates: series{80}, limits: series{100}, sweeps: series{160}, kept: series{60}, missing: series{0}},
+		{threads: 1, size: hostbench.MinSize, rates: series{80}, limits: series{100}, judged: series{90}, sweeps: series{160}, kept: series{60}, missing: series{0}},
 		{threads: 2, size: hostbench.MinSize, rates: series{150}, limits: series{200}, sweeps: series{150}, missing: series{1, 0}},
 		{threads: 1, size: hostbench.DefaultSize, rates: series{45}, limits: series{90}, missing: series{0}},
 	}
 	const want = `xdp, 1 thread: sent and judged, all answered / fixed live frames, answered: 80/s 0.8 ok
 xdp, 1 thread: sent and judged, all answered / sweep, 100 % live: 80/s 0.5
+xdp, 1 thread: sent and judged, all answered / fixed live frames, answered and judged: 80/s 0.889
 xdp, 1 thread: highest valid trial / as above: 60/s 0.75
 xdp, 2 threads: sent and judged, all answered / fixed live frames, answered: 150/s 0.75 missed
 xdp, 2 threads: sent and judged, all answered / sweep, 100 % live: 150/s 1
@@ -233,6 +234,9 @@ func TestAnsweredFramesAreAnswered(t *testing.T) {
 		if rate <= 0 || stats.EchoRequests+stats.RequestsRefused < n+liveSetUp || stats.Answered != stats.EchoRequests || stats.Answered < n/2 ||
 			stats.Passed+stats.Malformed > 0 {
 			t.Errorf("rate %v; of %d frames and more %+v", rate, n+liveSetUp, stats)
+		}
+		if rate, err := f.sendJudged(l, n); err != nil || rate <= 0 {
+			t.Errorf("judged: rate %v, error %v", rate, err)
 		}
 		s, err := testBench().openHost(hostbench.Config{Tx: hostbench.TxPacket, MaxRate: 1000})
 		if err != nil {
