@@ -20,12 +20,13 @@ import (
 // benchKey is a sweep's secret where what is measured needs a known one.
 var benchKey = [16]byte{'b', 'e', 'n', 'c', 'h'}
 
-// newTemplate makes the probes of a sweep from the lab's sender side.
-func newTemplate() (*probe.Template, error) {
+// newTemplate makes the probes of a sweep from the lab's sender side, with so
+// many bytes of data.
+func newTemplate(dataLen int) (*probe.Template, error) {
 	return probe.NewTemplate(probe.TemplateConfig{
 		Key: benchKey, Source: lab.SenderAddr.Netip(),
 		SourceMAC: lab.SenderMAC, NextHop: lab.ResponderMAC,
-		DataLen: probe.PayloadLen,
+		DataLen: dataLen,
 	})
 }
 
@@ -56,7 +57,7 @@ func silent(c lab.Config) []target.Addr {
 
 // newFixedFrames makes a batch of probes, one for each address.
 func newFixedFrames(to []target.Addr) (*fixedFrames, error) {
-	template, err := newTemplate()
+	template, err := newTemplate(probe.PayloadLen)
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
@@ -28,45 +30,65 @@ const (
 	liveSetUp = pace.Burst
 )
 
-// fixedLiveFrames sends one ready-made probe, for an address where nobody
-// answers, again and again from inside the kernel: the least that a program can do that sends live frames.
+// fixedLiveFrames sends one ready-made probe again and again from inside the
+// kernel: the least that a program can do that sends live frames.
 type fixedLiveFrames struct {
-	objects liveObjects
+	program *ebpf.Program
+	objects io.Closer
 	frame   []byte
 	cpus    []int
+	// arrived is how many frames have come to where they are counted.
+	arrived func(lab.Stats) uint64
 }
 
+// newFixedLiveFrames makes a probe for an address where nobody answers. Those that
+// the responder sees count.
 func newFixedLiveFrames(to target.Addr) (*fixedLiveFrames, error) {
-	template, err := newTemplate()
+	template, err := newTemplate(probe.PayloadLen)
 	if err != nil {
 		return nil, err
 	}
-	device, err := net.InterfaceByName(lab.SenderDevice)
+	f, err := newLiveFrame(template, to)
 	if err != nil {
-		return nil, fmt.Errorf("find the lab's device: %w", err)
-	}
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("lift the limit on locked memory: %w", err)
-	}
-	f := &fixedLiveFrames{frame: template.Frame(probe.Probe{Target: uint32(to), Attempt: 1, HopLimit: 64}, 0)}
-	if f.cpus, err = loader.UsableCPUs(); err != nil {
 		return nil, err
 	}
 	spec, err := loadLive()
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.LoadAndAssign(&f.objects, nil); err != nil {
+	var objects liveObjects
+	if err := spec.LoadAndAssign(&objects, nil); err != nil {
 		return nil, fmt.Errorf("load the program that sends fixed live frames: %w", err)
 	}
-	if err := f.objects.Device.Put(uint32(0), uint32(device.Index)); err != nil {
-		return nil, errors.Join(fmt.Errorf("tell it the device %s: %w", device.Name, err), f.objects.Close())
+	f.program, f.objects = objects.XsweepLive, &objects
+	f.arrived = func(s lab.Stats) uint64 { return s.EchoRequests }
+	return f, f.direct(objects.Device)
+}
+
+// newLiveFrame makes the frame, and finds the CPUs. What sends it the caller adds.
+func newLiveFrame(template *probe.Template, to target.Addr) (*fixedLiveFrames, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("lift the limit on locked memory: %w", err)
 	}
-	return f, nil
+	cpus, err := loader.UsableCPUs()
+	return &fixedLiveFrames{frame: template.Frame(probe.Probe{Target: uint32(to), Attempt: 1, HopLimit: 64}, 0), cpus: cpus}, err
+}
+
+// direct tells the program to which device it sends. On failure it frees what was
+// loaded.
+func (f *fixedLiveFrames) direct(to *ebpf.Map) error {
+	device, err := net.InterfaceByName(lab.SenderDevice)
+	if err != nil {
+		return errors.Join(fmt.Errorf("find the lab's device: %w", err), f.objects.Close())
+	}
+	if err := to.Put(uint32(0), uint32(device.Index)); err != nil {
+		return errors.Join(fmt.Errorf("tell the program its device %s: %w", device.Name, err), f.objects.Close())
+	}
+	return nil
 }
 
 // send sends n frames from each of as many threads, pinned to a CPU each, and
-// returns how many a second arrived at the lab's other end. What the call itself
+// returns how many a second arrived where they are counted. What the call itself
 // takes before its first and after its last frame is not counted: a run of a
 // few frames right before tells how much that is.
 func (f *fixedLiveFrames) send(l *lab.Lab, threads int, n uint32) (perSecond float64, err error) {
@@ -88,7 +110,7 @@ func (f *fixedLiveFrames) send(l *lab.Lab, threads int, n uint32) (perSecond flo
 				if elapsed <= setUp {
 					return 0, fmt.Errorf("send %d live frames: took no longer than setting up: too few to tell a rate", n)
 				}
-				return float64(after.EchoRequests-before.EchoRequests) / (elapsed - setUp).Seconds(), nil
+				return float64(f.arrived(after)-f.arrived(before)) / (elapsed - setUp).Seconds(), nil
 			}
 		}
 		if !errors.Is(err, errInterrupted) {
@@ -152,7 +174,7 @@ func (f *fixedLiveFrames) call(n uint32) error {
 		ctxIn, ctxOut            uint64
 		flags, cpu, batchSize, _ uint32
 	}{
-		progFD: uint32(f.objects.XsweepLive.FD()), dataSizeIn: uint32(len(f.frame)),
+		progFD: uint32(f.program.FD()), dataSizeIn: uint32(len(f.frame)),
 		dataIn: uint64(uintptr(unsafe.Pointer(&f.frame[0]))), repeat: n, flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES, batchSize: pace.Burst,
 	}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_TEST_RUN, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))

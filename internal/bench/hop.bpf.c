@@ -3,7 +3,10 @@
 
 /* A hop between sender and responder that notes when a probe goes out and
  * when its reply comes back, independently of both. One program at each of its
- * devices; each sends on through the other device what arrives. */
+ * devices; each sends on through the other device what arrives. There are two
+ * pairs of them: hop_out and hop_back tell probes apart by their target, as a
+ * sweep does, and each_out and each_back by the index in their payload, as a
+ * benchmark does. */
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -17,6 +20,10 @@
 
 /* HOP_TARGETS of internal/bench/hop.go: those of a /16. */
 #define HOP_TARGETS 65536
+
+/* HOP_PROBES of internal/bench/hopprobes.go. A power of two, so that a mask
+ * bounds an index. */
+#define HOP_PROBES (1 << 17)
 
 /* Interface indexes of the hop's devices. */
 const volatile int to_sender;
@@ -37,11 +44,40 @@ struct {
 	__type(value, struct passage);
 } passages SEC(".maps");
 
+/* One probe of a benchmark. Times are CLOCK_MONOTONIC in ns; 0: not seen. */
+struct probe_passage {
+	__u64 index_attempt; /* of the payload */
+	__u64 sent_ns;       /* of the payload: when the sender says that it sent it */
+	__u64 out_ns;
+	__u64 back_ns;       /* of the first reply */
+};
+
+/* By the last bits of the index: the user sends fewer probes than there are
+ * entries before it looks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HOP_PROBES);
+	__type(key, __u32);
+	__type(value, struct probe_passage);
+} probes SEC(".maps");
+
 struct echo_frame {
 	struct ethhdr eth;
 	struct iphdr ip;
 	__u8 type;
 } __attribute__((packed));
+
+/* The start of an echo with the payload of docs/wire-format.md, little-endian as
+ * all machines are that this is for. */
+struct probe_frame {
+	struct ethhdr eth;
+	struct iphdr ip;
+	__u8 icmp[8];
+	__u64 sent_ns;
+	__u64 index_attempt; /* the attempt is its last byte */
+} __attribute__((packed));
+
+#define ATTEMPT_BITS 8
 
 /* The lab's packets alone: no VLAN tags, no IP options. */
 static __always_inline struct echo_frame *echo(struct xdp_md *ctx, __u8 type)
@@ -89,6 +125,55 @@ int hop_back(struct xdp_md *ctx)
 	if (f) {
 		p = passage_of(f->ip.saddr);
 		if (p)
+			p->back_ns = now;
+	}
+	return bpf_redirect(to_sender, 0);
+}
+
+static __always_inline struct probe_passage *probe_of(__u64 index_attempt)
+{
+	__u32 key = index_attempt >> ATTEMPT_BITS & (HOP_PROBES - 1);
+
+	return bpf_map_lookup_elem(&probes, &key);
+}
+
+static __always_inline struct probe_frame *probe(struct xdp_md *ctx, __u8 type)
+{
+	struct probe_frame *f = (void *)echo(ctx, type);
+
+	if (!f || (void *)(f + 1) > (void *)(long)ctx->data_end)
+		return NULL;
+	return f;
+}
+
+SEC("xdp")
+int each_out(struct xdp_md *ctx)
+{
+	struct probe_frame *f = probe(ctx, ICMP_ECHO_REQUEST);
+	struct probe_passage *p;
+
+	if (f) {
+		p = probe_of(f->index_attempt);
+		if (p) {
+			p->index_attempt = f->index_attempt;
+			p->sent_ns = f->sent_ns;
+			p->back_ns = 0;
+			p->out_ns = bpf_ktime_get_ns();
+		}
+	}
+	return bpf_redirect(to_responder, 0);
+}
+
+SEC("xdp")
+int each_back(struct xdp_md *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct probe_frame *f = probe(ctx, ICMP_ECHO_REPLY);
+	struct probe_passage *p;
+
+	if (f) {
+		p = probe_of(f->index_attempt);
+		if (p && p->index_attempt == f->index_attempt && !p->back_ns)
 			p->back_ns = now;
 	}
 	return bpf_redirect(to_sender, 0);

@@ -26,8 +26,24 @@ type hop struct {
 	links   []link.Link
 }
 
+// noting is by what a hop tells probes apart.
+type noting int
+
+const (
+	byTarget noting = iota // as a sweep does; see passages
+	byIndex                // as a benchmark does; see probes
+)
+
+// programs are those of the devices to the sender and to the responder.
+func (n noting) programs(o *hopObjects) (out, back *ebpf.Program) {
+	if n == byIndex {
+		return o.EachOut, o.EachBack
+	}
+	return o.HopOut, o.HopBack
+}
+
 // newHop makes the chain's hop forward and note.
-func newHop(chain *lab.Chain) (*hop, error) {
+func newHop(chain *lab.Chain, by noting) (*hop, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("lift the limit on locked memory: %w", err)
 	}
@@ -43,10 +59,11 @@ func newHop(chain *lab.Chain) (*hop, error) {
 		if err := spec.LoadAndAssign(&h.objects, nil); err != nil {
 			return fmt.Errorf("load the hop's programs: %w", err)
 		}
+		out, back := by.programs(&h.objects)
 		for _, p := range []struct {
 			program *ebpf.Program
 			device  int
-		}{{h.objects.HopOut, toSender}, {h.objects.HopBack, toResponder}} {
+		}{{out, toSender}, {back, toResponder}} {
 			l, err := link.AttachXDP(link.XDPOptions{Program: p.program, Interface: p.device, Flags: link.XDPDriverMode})
 			if err != nil {
 				return fmt.Errorf("attach the hop's programs: %w", err)

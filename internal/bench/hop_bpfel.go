@@ -17,6 +17,9 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	hopMapPassages    = "passages"
+	hopMapProbes      = "probes"
+	hopProgEachBack   = "each_back"
+	hopProgEachOut    = "each_out"
 	hopProgHopBack    = "hop_back"
 	hopProgHopOut     = "hop_out"
 	hopVarToResponder = "to_responder"
@@ -65,8 +68,10 @@ type hopSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type hopProgramSpecs struct {
-	HopBack *ebpf.ProgramSpec `ebpf:"hop_back"`
-	HopOut  *ebpf.ProgramSpec `ebpf:"hop_out"`
+	EachBack *ebpf.ProgramSpec `ebpf:"each_back"`
+	EachOut  *ebpf.ProgramSpec `ebpf:"each_out"`
+	HopBack  *ebpf.ProgramSpec `ebpf:"hop_back"`
+	HopOut   *ebpf.ProgramSpec `ebpf:"hop_out"`
 }
 
 // hopMapSpecs contains maps before they are loaded into the kernel.
@@ -74,6 +79,7 @@ type hopProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type hopMapSpecs struct {
 	Passages *ebpf.MapSpec `ebpf:"passages"`
+	Probes   *ebpf.MapSpec `ebpf:"probes"`
 }
 
 // hopVariableSpecs contains global variables before they are loaded into the kernel.
@@ -105,11 +111,13 @@ func (o *hopObjects) Close() error {
 // It can be passed to loadHopObjects or ebpf.CollectionSpec.LoadAndAssign.
 type hopMaps struct {
 	Passages *ebpf.Map `ebpf:"passages"`
+	Probes   *ebpf.Map `ebpf:"probes"`
 }
 
 func (m *hopMaps) Close() error {
 	return _HopClose(
 		m.Passages,
+		m.Probes,
 	)
 }
 
@@ -125,12 +133,16 @@ type hopVariables struct {
 //
 // It can be passed to loadHopObjects or ebpf.CollectionSpec.LoadAndAssign.
 type hopPrograms struct {
-	HopBack *ebpf.Program `ebpf:"hop_back"`
-	HopOut  *ebpf.Program `ebpf:"hop_out"`
+	EachBack *ebpf.Program `ebpf:"each_back"`
+	EachOut  *ebpf.Program `ebpf:"each_out"`
+	HopBack  *ebpf.Program `ebpf:"hop_back"`
+	HopOut   *ebpf.Program `ebpf:"hop_out"`
 }
 
 func (p *hopPrograms) Close() error {
 	return _HopClose(
+		p.EachBack,
+		p.EachOut,
 		p.HopBack,
 		p.HopOut,
 	)

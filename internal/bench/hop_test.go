@@ -23,7 +23,7 @@ func TestHopLiesWithin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer chain.Close()
-	h, err := newHop(chain)
+	h, err := newHop(chain, byTarget)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,6 +168,9 @@ var groups = []struct {
 	{"alloc", (*bench).allocations},
 	{"rtt", (*bench).rtt},
 	{"bias", (*bench).bias},
+	{"hostbench", (*bench).hostbench},
+	{"hoststamps", (*bench).hostStamps},
+	{"hostsearch", (*bench).hostSearch},
 	{"peers", (*bench).peers},
 }
 

@@ -45,7 +45,7 @@ func prepareErrors(r target.Range, n int) ([]frame, error) { return prepare(r, n
 
 // prepare makes frames of what answers n probes to distinct, scattered targets.
 func prepare(r target.Range, n int, answer func(reply *frame, request []byte)) ([]frame, error) {
-	template, err := newTemplate()
+	template, err := newTemplate(probe.PayloadLen)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (b *bench) rtt() (rows []row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, chain.Close()) }()
-	h, err := newHop(chain)
+	h, err := newHop(chain, byTarget)
 	if err != nil {
 		return nil, err
 	}
