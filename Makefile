@@ -60,7 +60,7 @@ lint-c:
 	done
 
 # The performance page, from one run; see docs/measuring.md. Measure on a quiet
-# machine: it takes about twelve minutes.
+# machine: it takes about sixteen minutes.
 bench: build
 	$(GO) build -trimpath -buildvcs=auto -o bin/bench ./internal/bench
 	$(ROOT) bin/bench -xsweep $(BIN) -json docs/performance.json -page docs/performance.md -readme README.md

@@ -83,7 +83,8 @@ func (a *answeredFrames) sendJudged(l *lab.Lab, n uint32) (perSecond float64, er
 		return 0, fmt.Errorf("find the lab's device: %w", err)
 	}
 	judge, err := loader.LoadBench(loader.BenchConfig{
-		Key: benchKey, Source: lab.SenderAddr.Netip(), Targets: []netip.Addr{a.to.Netip()}, Threads: 1, MessageLen: len(a.frame) - atICMP, Window: 1,
+		Key: benchKey, Flows: []loader.Flow{{Source: lab.SenderAddr.Netip()}}, Targets: []netip.Addr{a.to.Netip()}, Threads: 1,
+		MessageLen: len(a.frame) - atICMP, Window: 1,
 	})
 	if err != nil {
 		return 0, err

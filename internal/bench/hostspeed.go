@@ -34,7 +34,7 @@ const (
 // hostRun is a number of threads with a size of probes.
 type hostRun struct {
 	threads, size int
-	// rates are what was sent and answered where more was offered, kept the rates
+	// rates are what was sent and answered without pacing, kept the rates
 	// of trials that were valid; limits, judged and sweeps those beside them.
 	rates, kept, limits, judged, sweeps series
 	missing                             series // of every trial
@@ -131,14 +131,13 @@ func (r *hostRun) measureLimits(l *lab.Lab) (limit float64, err error) {
 	return limit, nil
 }
 
-// hostTrials offers the rate of the limit, which cannot be kept: the transmitter
-// then sends as fast as frames are taken. With one thread less is offered then,
-// until the rate is kept.
+// hostTrials sends as fast as frames are taken. With one thread it then offers
+// less, until the rate is kept.
 func (b *bench) hostTrials(l *lab.Lab, s *hostbench.Session, r *hostRun, limit float64) error {
-	t, missing, err := b.accounted(l, s, hostbench.Load{Rate: uint64(limit), Duration: hostLook})
+	t, missing, err := b.accounted(l, s, hostbench.Load{Rate: uint64(2 * limit), Duration: hostLook, Unpaced: true})
 	for tries := 1; err == nil && t.Lost > 0 && tries < hostTries; tries++ {
 		r.missing = append(r.missing, missing)
-		t, missing, err = b.accounted(l, s, hostbench.Load{Rate: uint64(limit), Duration: hostLook})
+		t, missing, err = b.accounted(l, s, hostbench.Load{Rate: uint64(2 * limit), Duration: hostLook, Unpaced: true})
 	}
 	if err != nil {
 		return err

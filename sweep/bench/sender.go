@@ -64,7 +64,7 @@ func (w *sender) open(waiter *pace.Waiter) (transmit.Transmitter, error) {
 	}
 	c := transmit.Config{
 		Device: device.Name, Index: device.Index, BindToDevice: device.Type != route.Loopback,
-		Template: w.s.template, Pace: pace.Config{Rate: rate, Threads: w.s.config.Threads}, Waiter: waiter,
+		Template: w.s.template, Pace: pace.Config{Rate: rate, Threads: w.s.config.Threads, Batch: batchOf(rate)}, Waiter: waiter,
 	}
 	switch w.s.tx {
 	case TxXDP:
@@ -73,6 +73,18 @@ func (w *sender) open(waiter *pace.Waiter) (transmit.Transmitter, error) {
 		return transmit.NewPacket(c)
 	}
 	return transmit.NewRaw(c)
+}
+
+// singly is up to which rate sendmmsg gets one frame at a time: all of a batch have
+// the stamp of its beginning (docs/measuring.md, the bias of a batch).
+const singly = 100_000
+
+// batchOf is the batch of packet and raw at a rate; 0 leaves it to the pacer.
+func batchOf(rate pace.Rate) int {
+	if rate != pace.Max && rate <= singly {
+		return 1
+	}
+	return 0
 }
 
 // feed gives the thread's probes to the transmitter, n of all with the index

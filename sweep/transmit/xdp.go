@@ -24,12 +24,22 @@ import (
 // bits, by whole batches.)
 const xdpTurns = 1<<32 - 1024
 
-// xdpBatch is how many frames the kernel makes of one batch of runs. Where a
-// rate is kept, those that are under way count into the burst.
-const (
-	xdpBatch      = 64
-	xdpPacedBatch = pace.Burst / 2
-)
+// xdpBatch is how many frames the kernel makes of one batch of runs.
+const xdpBatch = 64
+
+// pacedBatch is how many frames of all threads it makes where a rate is kept: those
+// that are under way count into the burst. A frame is stamped when it is made, and
+// leaves at the end of its batch, a turn of some 100 ns for each that is not due: so
+// it is short where the rate allows. Beginning one costs as much as some frames.
+func pacedBatch(rate pace.Rate) uint64 {
+	switch {
+	case rate <= 500_000:
+		return 4
+	case rate <= 1_000_000:
+		return 8
+	}
+	return pace.Burst / 2
+}
 
 // How long the feeder sleeps at least and at most while the ring empties. Each
 // time it wakes costs the CPU that it shares with the program's thread more
@@ -171,7 +181,12 @@ func (x *xdp) pace(rate pace.Rate) {
 		return
 	}
 	threads := uint64(max(x.rate.Threads, 1))
-	batch := max(xdpPacedBatch/threads, 1)
+	batch := max(pacedBatch(rate)/threads, 1)
+	if atomic.LoadUint64(&x.ring.Interval) != 0 {
+		// Another size takes a new run, and some 25 ms without frames: once, for a
+		// rate that needs it.
+		batch = max(batch, uint64(x.batch.Load()))
+	}
 	x.batch.Store(uint32(batch))
 	// Nanoseconds in 1/256 between frames of this thread.
 	hi, lo := bits.Mul64(threads<<8, uint64(time.Second))

@@ -81,14 +81,15 @@ func TestXDPRateExcuses(t *testing.T) {
 	}
 }
 
-// A new batch size needs a new call into the kernel; the same one does not.
+// A new batch size needs a new call into the kernel; the same one does not, and
+// another rate does not make it smaller.
 func TestXDPBatchChangeInterrupts(t *testing.T) {
 	x, p := newPlayer(t, pace.Config{Rate: pace.Max}, 0)
 	start(t, x)
 	for _, step := range []struct {
 		rate  pace.Rate
 		again bool
-	}{{1000, true}, {pace.Highest, false}, {1, false}, {pace.Max, true}} {
+	}{{1000, true}, {500_000, false}, {1_000_000, true}, {pace.Highest, true}, {1, false}, {pace.Max, true}, {1, true}} {
 		calls := p.calls.Load()
 		if err := x.SetRate(step.rate); err != nil {
 			t.Fatal(err)
