@@ -64,6 +64,14 @@ struct {
 	__type(value, struct bench_flow);
 } flows SEC(".maps");
 
+/* By flow: how many answers came in time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} answers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -103,10 +111,10 @@ static __always_inline __u32 bin_of(__u64 ns)
 					  (ns >> (octave - BENCH_SUB_BITS)) & ((1 << BENCH_SUB_BITS) - 1));
 }
 
-static __always_inline void note_latency(struct bench_latency *l, void *map, __u64 ns)
+static __always_inline void note_latency(struct bench_latency *l, void *map, __u64 ns, __u32 bin)
 {
 	struct bench_histogram *h;
-	__u32 zero = 0, bin = bin_of(ns);
+	__u32 zero = 0;
 
 	l->count++;
 	l->sum += ns;
@@ -199,45 +207,84 @@ static __always_inline __u32 id_offset_of(__u32 id_sequence, __u32 from, __u32 t
 	return (id_sequence ^ cookie) >> 16 ? ~0U : (__u16)(id_sequence - cookie);
 }
 
+/* An answer that is no flow's: somebody else's, or made to look like ours. */
+static __always_inline enum bench_verdict no_answer(const struct icmp_packet *packet)
+{
+	return packet->length == message_len && is_source(packet->ip->daddr) ? BENCH_FORGED : BENCH_FOREIGN;
+}
+
+/* Counts an answer in time to a probe that counts. */
+static __always_inline void count_answer(struct bench_counters *c, struct bench_flow *flow, struct bench_flow *home,
+					 __u32 number, __u64 sent, __u64 due, __u64 now)
+{
+	__u64 *count = bpf_map_lookup_elem(&answers, &number), rtt = now - sent, d;
+	__u32 bin = bin_of(rtt);
+
+	if (count)
+		(*count)++;
+	if (flow->transit) {
+		d = rtt > flow->transit ? rtt - flow->transit : flow->transit - rtt;
+		flow->jitter += d - ((flow->jitter + 8) >> 4);
+	}
+	if (home->arrived && now > home->arrived && now - home->arrived > home->gap)
+		home->gap = now - home->arrived;
+	note_latency(&c->sent, &from_sent, rtt, bin);
+	note_latency(&c->scheduled, &from_scheduled, now - due, due == sent ? bin : bin_of(now - due));
+}
+
 static __always_inline enum bench_verdict judge_answer(struct bench_counters *c, const struct icmp_packet *packet,
 						       void *data_end, __u64 now)
 {
 	struct iphdr *ip = packet->ip;
 	struct icmp_header *icmp = packet->icmp;
 	struct probe_payload *payload = (void *)(icmp + 1);
-	__u64 sent, index_attempt, index, offset, rtt, due, d;
+	__u64 sent, index_attempt, index, offset, rtt;
+	struct bench_flow *flow = NULL, *home;
 	struct bench_trial *t;
-	struct bench_flow *flow, *home;
-	__u32 zero = 0, number = 0, id_offset;
+	__u32 zero = 0, number = 0, id_offset = 0;
+	int known, late_order;
 	enum mark mark;
-	int late_order;
 
 	if (icmp->code != 0)
 		return BENCH_MALFORMED;
-	id_offset = id_offset_of(icmp->id_sequence, ip->daddr, ip->saddr);
-	if (id_offset >= id_offsets)
-		return packet->length == message_len && is_source(ip->daddr) ? BENCH_FORGED : BENCH_FOREIGN;
 	if (packet->length < sizeof(*icmp) + sizeof(*payload) || (void *)(payload + 1) > data_end)
-		return BENCH_FORGED;
+		return id_offset_of(icmp->id_sequence, ip->daddr, ip->saddr) < id_offsets ? BENCH_FORGED : no_answer(packet);
 	sent = payload->sent_ns;
 	index_attempt = payload->index_attempt;
-	if (payload->tag != probe_tag(key.k0, key.k1, sent, index_attempt) || sent > now)
-		return BENCH_FORGED;
 	index = index_attempt << (64 - PROBE_RUN_SHIFT) >> (64 - PROBE_INDEX_BITS);
 	t = bpf_map_lookup_elem(&trial, &zero);
 	if (!t)
 		return BENCH_FOREIGN; /* cannot be: the map has one entry */
+	offset = index - t->base;
+	if (index >= t->base && index < t->end) {
+		if (flow_count > 1)
+			number = offset % flow_count;
+		flow = bpf_map_lookup_elem(&flows, &number);
+	}
+	/* The cookie of the flow that it says it is of, or any that is ours. */
+	known = flow && flow->known && flow->cookie == icmp->id_sequence && flow->target == ip->saddr && flow->source == ip->daddr;
+	if (!known) {
+		id_offset = id_offset_of(icmp->id_sequence, ip->daddr, ip->saddr);
+		if (id_offset >= id_offsets)
+			return no_answer(packet);
+	}
+	if (payload->tag != probe_tag(key.k0, key.k1, sent, index_attempt) || sent > now)
+		return BENCH_FORGED;
 	if (index < t->base || index >= t->end)
 		return BENCH_STALE;
-	offset = index - t->base;
-	if (flow_count > 1)
-		number = offset % flow_count;
-	home = flow = bpf_map_lookup_elem(&flows, &number);
-	if (!flow || flow->target != ip->saddr || flow->source != ip->daddr || flow->id_offset != id_offset)
-		return BENCH_FORGED;
+	if (!flow)
+		return BENCH_FORGED; /* cannot be */
+	if (!known) {
+		if (flow->target != ip->saddr || flow->source != ip->daddr || flow->id_offset != id_offset)
+			return BENCH_FORGED;
+		flow->cookie = icmp->id_sequence;
+		flow->known = 1;
+	}
+	home = flow;
 	if (flow_count != home_count) {
-		number %= home_count;
-		home = bpf_map_lookup_elem(&flows, &number);
+		__u32 first = number % home_count;
+
+		home = bpf_map_lookup_elem(&flows, &first);
 		if (!home)
 			return BENCH_FORGED; /* cannot be */
 	}
@@ -254,16 +301,7 @@ static __always_inline enum bench_verdict judge_answer(struct bench_counters *c,
 	if (index >= t->measured) {
 		if (late_order)
 			c->reordered++;
-		__sync_fetch_and_add(&flow->answered, 1);
-		if (flow->transit) {
-			d = rtt > flow->transit ? rtt - flow->transit : flow->transit - rtt;
-			flow->jitter += d - ((flow->jitter + 8) >> 4);
-		}
-		if (home->arrived && now > home->arrived && now - home->arrived > home->gap)
-			home->gap = now - home->arrived;
-		note_latency(&c->sent, &from_sent, rtt);
-		due = schedule(home, t, offset, sent);
-		note_latency(&c->scheduled, &from_scheduled, now - due);
+		count_answer(c, flow, home, number, sent, schedule(home, t, offset, sent), now);
 	}
 	flow->transit = rtt;
 	if (now > home->arrived)

@@ -39,15 +39,15 @@ type BenchBenchFlow struct {
 	_        structs.HostLayout
 	Next     uint64
 	Origin   uint64
-	Answered uint64
 	Transit  uint64
 	Jitter   uint64
 	Arrived  uint64
 	Gap      uint64
 	Target   uint32
 	Source   uint32
-	IdOffset uint32
-	Reserved uint32
+	IdOffset uint16
+	Known    uint16
+	Cookie   uint32
 }
 
 type BenchBenchHistogram struct {
@@ -87,6 +87,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	BenchMapAnswers       = "answers"
 	BenchMapCounts        = "counts"
 	BenchMapFlows         = "flows"
 	BenchMapFromScheduled = "from_scheduled"
@@ -158,6 +159,7 @@ type BenchProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type BenchMapSpecs struct {
+	Answers       *ebpf.MapSpec `ebpf:"answers"`
 	Counts        *ebpf.MapSpec `ebpf:"counts"`
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
 	FromScheduled *ebpf.MapSpec `ebpf:"from_scheduled"`
@@ -205,6 +207,7 @@ func (o *BenchObjects) Close() error {
 //
 // It can be passed to LoadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type BenchMaps struct {
+	Answers       *ebpf.Map `ebpf:"answers"`
 	Counts        *ebpf.Map `ebpf:"counts"`
 	Flows         *ebpf.Map `ebpf:"flows"`
 	FromScheduled *ebpf.Map `ebpf:"from_scheduled"`
@@ -217,6 +220,7 @@ type BenchMaps struct {
 
 func (m *BenchMaps) Close() error {
 	return _BenchClose(
+		m.Answers,
 		m.Counts,
 		m.Flows,
 		m.FromScheduled,

@@ -132,6 +132,7 @@ func LoadBench(c BenchConfig) (*Bench, error) {
 	spec.Maps[bpf.BenchMapSources].MaxEntries = uint32(len(sources))
 	spec.Maps[bpf.BenchMapWindow].MaxEntries = 1 << b.log2
 	spec.Maps[bpf.BenchMapFlows].MaxEntries = uint32(flows)
+	spec.Maps[bpf.BenchMapAnswers].MaxEntries = uint32(flows)
 	spec.Maps[bpf.BenchMapTargets].MaxEntries = uint32(len(c.Targets))
 	for name, value := range map[string]any{
 		bpf.BenchVarKey:         c.Key,
@@ -241,17 +242,18 @@ func (b *Bench) Begin(t BenchTrial) error {
 	for i := range fresh {
 		target, _, flow := b.place(i)
 		numbers[i] = uint32(i)
-		fresh[i] = bpf.BenchBenchFlow{Target: word(target), Source: word(flow.Source), IdOffset: uint32(flow.IDOffset)}
+		fresh[i] = bpf.BenchBenchFlow{Target: word(target), Source: word(flow.Source), IdOffset: flow.IDOffset}
 	}
-	_, err := b.objects.Flows.BatchUpdate(numbers, fresh, nil)
-	errs = append(errs, err)
+	_, flowsErr := b.objects.Flows.BatchUpdate(numbers, fresh, nil)
+	_, answersErr := b.objects.Answers.BatchUpdate(numbers, make([]uint64, int(flows)*cpus), nil)
+	errs = append(errs, flowsErr, answersErr)
 	for _, a := range b.config.Targets {
 		errs = append(errs, b.objects.Targets.Put(a.As4(), uint64(0)))
 	}
 	errs = append(errs, b.objects.Trial.Put(uint32(0), bpf.BenchBenchTrial{
 		Base: t.Base, Measured: t.Measured, End: t.End, Interval: t.Interval, DrainNs: t.DrainNS,
 	}))
-	if err = errors.Join(errs...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("judge: begin a trial: %w", err)
 	}
 	return nil

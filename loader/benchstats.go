@@ -174,16 +174,38 @@ func (b *Bench) Flows() ([]BenchFlow, error) {
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) { // which says that these are all
 		return nil, fmt.Errorf("read the judge's flows: %w", err)
 	}
+	answered, err := b.answers()
+	if err != nil {
+		return nil, err
+	}
 	flows := make([]BenchFlow, len(values))
 	for i, f := range values[:n] {
 		number := int(numbers[i])
 		target, thread, flow := b.place(number)
 		flows[number] = BenchFlow{
 			Target: target, Thread: thread, Flow: flow, First: number < b.config.homes(),
-			Answered: f.Answered, Jitter: float64(f.Jitter) / 16, Arrived: f.Arrived, Gap: f.Gap,
+			Answered: answered[number], Jitter: float64(f.Jitter) / 16, Arrived: f.Arrived, Gap: f.Gap,
 		}
 	}
 	return flows, nil
+}
+
+// answers are how many answers each flow had in time.
+func (b *Bench) answers() ([]uint64, error) {
+	flows, cpus := b.config.flows(), ebpf.MustPossibleCPU()
+	numbers, counts := make([]uint32, flows), make([]uint64, flows*cpus)
+	var cursor ebpf.MapBatchCursor
+	n, err := b.objects.Answers.BatchLookup(&cursor, numbers, counts, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, fmt.Errorf("read the judge's answers by flow: %w", err)
+	}
+	answered := make([]uint64, flows)
+	for i, number := range numbers[:n] {
+		for _, count := range counts[i*cpus : (i+1)*cpus] {
+			answered[number] += count
+		}
+	}
+	return answered, nil
 }
 
 // TargetErrors counts the error messages that came for each target.

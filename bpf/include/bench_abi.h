@@ -75,15 +75,15 @@ struct bench_flow {
 	__u64 next;       /* one more than the highest index that was answered; 0: none was */
 	__u64 origin;     /* when the probe with the trial's first index was to leave, by the first
 			     behind the warm-up, ns; 0: not known */
-	__u64 answered;   /* in time */
 	__u64 transit;    /* of the last answer, ns */
 	__u64 jitter;     /* 16 times that of RFC 3550, section 6.4.1 */
 	__u64 arrived;    /* when the last answer did, ns */
 	__u64 gap;        /* longest time between two answers, ns */
 	__u32 target;     /* as it stands in the packet; user space sets it, and the two below */
 	__u32 source;     /* the same */
-	__u32 id_offset;  /* of its cookies */
-	__u32 reserved;
+	__u16 id_offset;  /* of its cookie */
+	__u16 known;      /* 1: cookie is its cookie */
+	__u32 cookie;     /* by its first answer, so that it need not be reckoned again */
 };
 
 /* A word of the window: 32 probes, bit n for the one whose index ends in n, and
