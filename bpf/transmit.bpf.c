@@ -38,6 +38,7 @@ const volatile __u8 pattern[PATTERN_MAX];
 const volatile __u32 length;   /* of the frames that come from the pool, in bytes */
 const volatile __u64 ut_offset; /* what makes CLOCK_MONOTONIC nanoseconds since a midnight UT */
 const volatile __u8 traced;    /* the tracing programs below run */
+const volatile __u8 same_target; /* many probes in a row go to one target from one source */
 
 /* Never read: puts the type into BTF, where bpf2go finds it. */
 const volatile struct probe_descriptor abi_descriptor;
@@ -196,8 +197,21 @@ static __always_inline __u64 write_data(struct probe_frame *f, const struct prob
 	return 0;
 }
 
+/* The cookie of a target, or the last one again. */
+static __always_inline __u32 cookie_of(struct probe_ring *r, __u32 source, __u32 target)
+{
+	if (!same_target)
+		return cookie_v4(key.k0, key.k1, source, target);
+	if (target != r->last_target || source != r->last_source) {
+		r->last_cookie = cookie_v4(key.k0, key.k1, source, target);
+		r->last_target = target;
+		r->last_source = source;
+	}
+	return r->last_cookie;
+}
+
 static __always_inline void build(struct probe_frame *f, const struct probe_descriptor *p, enum probe_kind kind,
-				  const struct probe_ring *r)
+				  struct probe_ring *r)
 {
 	const volatile struct probe_shape *shape = &shapes[kind];
 	__u32 target = p->target, source = flows[0].source, cookie;
@@ -220,7 +234,7 @@ static __always_inline void build(struct probe_frame *f, const struct probe_desc
 	}
 	put(__u16, f->ip.check, ~checksum_fold(ip_sum + id + p->hop_limit + target));
 
-	cookie = cookie_offset(cookie_v4(key.k0, key.k1, source, target), id_offset);
+	cookie = cookie_offset(cookie_of(r, source, target), id_offset);
 	put(__u32, f->icmp.id_sequence, cookie);
 	sum = shape->icmp_sum + cookie + write_data(f, p, kind, r);
 	put(__u16, f->icmp.checksum, ~checksum_fold(sum));

@@ -54,6 +54,10 @@ type TransmitProbeRing struct {
 	Fresh       uint64
 	Tag         [4]uint64
 	Originate   uint64
+	LastTarget  uint32
+	LastSource  uint32
+	LastCookie  uint32
+	Reserved    uint32
 	HoldNs      uint64
 	Impatient   uint64
 	Refusal     uint64
@@ -103,6 +107,7 @@ const (
 	TransmitVarNetns             = "netns"
 	TransmitVarPattern           = "pattern"
 	TransmitVarPatternLength     = "pattern_length"
+	TransmitVarSameTarget        = "same_target"
 	TransmitVarShapes            = "shapes"
 	TransmitVarTagged            = "tagged"
 	TransmitVarTraced            = "traced"
@@ -179,6 +184,7 @@ type TransmitVariableSpecs struct {
 	Netns         *ebpf.VariableSpec `ebpf:"netns"`
 	Pattern       *ebpf.VariableSpec `ebpf:"pattern"`
 	PatternLength *ebpf.VariableSpec `ebpf:"pattern_length"`
+	SameTarget    *ebpf.VariableSpec `ebpf:"same_target"`
 	Shapes        *ebpf.VariableSpec `ebpf:"shapes"`
 	Tagged        *ebpf.VariableSpec `ebpf:"tagged"`
 	Traced        *ebpf.VariableSpec `ebpf:"traced"`
@@ -232,6 +238,7 @@ type TransmitVariables struct {
 	Netns         *ebpf.Variable `ebpf:"netns"`
 	Pattern       *ebpf.Variable `ebpf:"pattern"`
 	PatternLength *ebpf.Variable `ebpf:"pattern_length"`
+	SameTarget    *ebpf.Variable `ebpf:"same_target"`
 	Shapes        *ebpf.Variable `ebpf:"shapes"`
 	Tagged        *ebpf.Variable `ebpf:"tagged"`
 	Traced        *ebpf.Variable `ebpf:"traced"`

@@ -32,6 +32,9 @@ type TransmitConfig struct {
 	Shapes []TransmitShape
 	// Tagged says that echo requests have room for the payload.
 	Tagged bool
+	// SameTarget says that many probes in a row go to one target, so that a cookie
+	// may serve for more than one.
+	SameTarget bool
 	// UTOffset is what makes CLOCK_MONOTONIC nanoseconds since a midnight UT.
 	UTOffset int64
 	// CPUs are the numbers of the CPUs that will send, each from one thread.
@@ -185,6 +188,7 @@ func LoadTransmit(c TransmitConfig) (*Transmit, error) {
 		bpf.TransmitVarLength:        uint32(c.FrameLen()),
 		bpf.TransmitVarUtOffset:      uint64(c.UTOffset),
 		bpf.TransmitVarTraced:        traced,
+		bpf.TransmitVarSameTarget:    c.SameTarget,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)

@@ -40,8 +40,9 @@ func TestTransmitBuildsWhatGoBuilds(t *testing.T) {
 		"flows":              {DataLen: 56, Flows: flows(256)},
 		"flows, every kind":  {Kinds: every, DataLen: 3, Flows: flows(3)},
 	} {
-		t.Run(name, func(t *testing.T) { testBuild(t, c) })
+		t.Run(name, func(t *testing.T) { testBuild(t, c, false) })
 	}
+	t.Run("few targets", func(t *testing.T) { testBuild(t, probe.TemplateConfig{DataLen: 56, Flows: flows(2)}, true) })
 }
 
 // flows are as many, of three sources each.
@@ -54,7 +55,9 @@ func flows(n int) []probe.Flow {
 	return list
 }
 
-func testBuild(t *testing.T, c probe.TemplateConfig) {
+// testBuild sends to any targets, or to one and another and the unset one again and
+// again.
+func testBuild(t *testing.T, c probe.TemplateConfig, same bool) {
 	r := testrand.New(t)
 	c.Key, c.Source = [16]byte{9, 8, 7}, netip.MustParseAddr("198.18.0.1")
 	c.SourceMAC, c.NextHop = net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{2, 0, 0, 0, 0, 2}
@@ -69,7 +72,7 @@ func testBuild(t *testing.T, c probe.TemplateConfig) {
 	}
 	kernel, err := loader.LoadTransmit(loader.TransmitConfig{
 		Key: c.Key, Device: 1, Flows: transmit.KernelFlows(template), Shapes: transmit.KernelShapes(template), Tagged: template.Tagged(),
-		UTOffset: template.UTOffset(), CPUs: cpus,
+		UTOffset: template.UTOffset(), CPUs: cpus, SameTarget: same,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +105,9 @@ func testBuild(t *testing.T, c probe.TemplateConfig) {
 		p := probe.Probe{
 			Index: r.Uint64N(probe.MaxIndex + 1), Target: r.Uint32(), Attempt: uint8(1 + r.IntN(63)), HopLimit: uint8(1 + r.IntN(255)),
 			Kind: template.Kinds()[r.IntN(len(template.Kinds()))], Flow: uint8(r.IntN(len(template.Flows()))),
+		}
+		if same {
+			p.Target = []uint32{0xc6130007, 0xc6130007, 0xc6130007, 0xc6130008, 0}[r.IntN(5)]
 		}
 		slot := &ring.Probes[ring.Produced%uint64(loader.ProbeRingSize)]
 		slot.IndexAttempt = probe.IndexAttempt(p.Index, p.Attempt)

@@ -92,6 +92,8 @@ struct probe_ring {
 	__u64 fresh;     /* for how many frames it still holds */
 	__u64 tag[4];    /* struct siphash_state of a tag with that send time */
 	__u64 originate; /* that time of day, as it stands in a timestamp request */
+	__u32 last_target, last_source, last_cookie; /* of the last probe: its cookie, where they are kept */
+	__u32 reserved;
 	__u64 hold_ns;   /* CLOCK_MONOTONIC until when the device is left alone; 0: it is not */
 	__u64 impatient; /* 1: the device has refused the last probe that waited for it */
 	__u64 refusal;   /* errno that ended the trial */

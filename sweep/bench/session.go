@@ -205,7 +205,7 @@ func (s *Session) tryXDP() error {
 func (s *Session) loadKernel() (*loader.Transmit, error) {
 	return loader.LoadTransmit(loader.TransmitConfig{
 		Key: s.key, Device: s.route.Interface.Index, Flows: transmit.KernelFlows(s.template), Shapes: transmit.KernelShapes(s.template),
-		Tagged: s.template.Tagged(), UTOffset: s.template.UTOffset(), CPUs: s.cpus,
+		SameTarget: len(s.targets) == 1, Tagged: s.template.Tagged(), UTOffset: s.template.UTOffset(), CPUs: s.cpus,
 	})
 }
 
