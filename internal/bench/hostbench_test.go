@@ -35,7 +35,7 @@ func TestHostSpeedRows(t *testing.T) {
 	}
 	const want = `xdp, 1 thread: sent and judged, all answered / fixed live frames, answered: 80/s 0.8 ok
 xdp, 1 thread: sent and judged, all answered / sweep, 100 % live: 80/s 0.5
-xdp, 1 thread: sent and judged, all answered / fixed live frames, answered and judged: 80/s 0.889
+xdp, 1 thread: sent and judged, all answered / fixed live frames, answered and judged: 80/s 0.889 ok
 xdp, 1 thread: highest valid trial / as above: 60/s 0.75
 xdp, 2 threads: sent and judged, all answered / fixed live frames, answered: 150/s 0.75 missed
 xdp, 2 threads: sent and judged, all answered / sweep, 100 % live: 150/s 1

@@ -79,7 +79,7 @@ func hostSpeedRows(runs []*hostRun) (rows []row) {
 		all := newRow(r.name()+": sent and judged, all answered", perSecond, r.rates)
 		rows = append(rows, all.against(answeredLimit, r.limits).ratioAtLeast(0.8, 0), all.against("sweep, 100 % live", r.sweeps))
 		if r.plain() {
-			rows = append(rows, all.against(judgedLimit, r.judged),
+			rows = append(rows, all.against(judgedLimit, r.judged).ratioAtLeast(0.8, 0),
 				newRow(r.name()+": highest valid trial", perSecond, r.kept).against("as above", r.rates))
 		}
 	}

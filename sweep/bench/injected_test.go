@@ -186,15 +186,17 @@ func TestQueue(t *testing.T) {
 		s := open(t, Config{Tx: TxPacket})
 		var means [3]float64
 		for i, percent := range []uint64{10, 90, 150} {
-			trial, did := watched(t, l, s, Load{Rate: queue.Rate * percent / 100, Duration: 200 * time.Millisecond})
+			trial, did := watched(t, l, s, Load{
+				Rate: queue.Rate * percent / 100, Duration: 200 * time.Millisecond, Burst: int(percent / 10), // each millisecond
+			})
 			if trial.Lost != did.queueFull {
 				t.Errorf("at %d %%: %d lost, the queue was full for %d", percent, trial.Lost, did.queueFull)
 			}
 			means[i] = trial.RTT.Mean
 			t.Logf("at %d %% answers take %.0f ns", percent, means[i])
 		}
-		// Of a batch of 9 the last waits for all, and of one of 15 that finds the
-		// queue full, 10 find room as it empties.
+		// Of a burst of 9 the last waits for all, and of one of 15 that finds the queue
+		// full, 10 find room as it empties.
 		return means[1] > 2*means[0] && means[2] > 0.8*float64(full) && means[2] < 1.03*float64(full)
 	})
 }

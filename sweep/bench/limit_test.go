@@ -19,7 +19,7 @@ func TestLimiterOfTheLab(t *testing.T) {
 	relaxed := try(t, s, Load{Rate: 500, Duration: 200 * time.Millisecond})
 	// A machine that is busy with others may spoil a try.
 	for range 3 {
-		l, trials, err := FindLimiter(context.Background(), s, 2000, time.Second, relaxed.RTT, rest)
+		l, trials, err := FindLimiter(context.Background(), s, 2000, time.Second/2, relaxed.RTT, rest)
 		switch {
 		case err != nil:
 			t.Fatal(err)
