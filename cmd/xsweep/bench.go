@@ -168,6 +168,9 @@ func parseSizes(text string) ([]int, error) {
 		if err != nil || n < bench.MinSize {
 			return nil, fmt.Errorf("%q: must be bytes, at least %d, or rfc2544", word, bench.MinSize)
 		}
+		if slices.Contains(sizes, n) {
+			return nil, fmt.Errorf("%q: %d stands there twice", text, n)
+		}
 		sizes = append(sizes, n)
 	}
 	return sizes, nil

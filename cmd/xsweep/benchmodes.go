@@ -56,11 +56,19 @@ func (f *benchFlags) completeMode() error {
 		return fmt.Errorf("--soak %v: must be above 0", f.soak)
 	case f.soak > 0:
 		f.duration = f.soak
-	case f.recovery != 0 && f.recovery <= 1:
+	case f.recovery != 0 && !(f.recovery > 1): // nor is it NaN
 		return fmt.Errorf("--recovery %v: a factor above 1", f.recovery)
 	}
 	if f.recovery > 0 && f.burst > 0 {
 		return errors.New("--burst: not with --recovery")
+	}
+	return f.atLeastOne(f.rate)
+}
+
+// atLeastOne refuses trials without a probe.
+func (f *benchFlags) atLeastOne(rate pace.Rate) error {
+	if float64(rate)*f.duration.Seconds() < 0.5 {
+		return fmt.Errorf("--duration %v: at %v probes a second that is less than one", f.duration, rate)
 	}
 	return nil
 }
@@ -97,7 +105,7 @@ func (f *benchFlags) completeSearch() error {
 	case f.width < 0.0001:
 		return fmt.Errorf("--width %v: must be at least 0.01%%", showRatio(f.width))
 	}
-	return nil
+	return f.atLeastOne(f.minRate)
 }
 
 // completeSweep reads A:B:STEP.
@@ -123,7 +131,7 @@ func (f *benchFlags) completeSweep() error {
 	for rate := rates[0]; rate <= rates[1]; rate += rates[2] {
 		f.loads = append(f.loads, uint64(rate))
 	}
-	return nil
+	return f.atLeastOne(rates[0])
 }
 
 // highest is the highest load of any trial.
@@ -180,8 +188,9 @@ func (f *benchFlags) runSearch(ctx context.Context, session *bench.Session, resu
 	if errors.Is(err, context.Canceled) {
 		result.Interrupted, err = true, nil
 	}
-	if errors.Is(err, bench.ErrSilent) {
-		return nil // the verdict says so
+	silent := errors.Is(err, bench.ErrSilent)
+	if silent {
+		err = nil // the verdict says so
 	}
 	var base uint64
 	for i := range found {
@@ -195,7 +204,7 @@ func (f *benchFlags) runSearch(ctx context.Context, session *bench.Session, resu
 			result.PDR = append(result.PDR, found[i])
 		}
 	}
-	if err != nil || ctx.Err() != nil || base == 0 {
+	if err != nil || silent || ctx.Err() != nil || base == 0 {
 		return err
 	}
 	if f.modest && found[len(found)-1].Limit == "max-rate" {

@@ -89,6 +89,9 @@ func (r *Result) conclude() string {
 		}
 		return "the target did not answer a single probe"
 	}
+	if n := mute(r.Trials); n > 0 && !r.Interrupted {
+		return fmt.Sprintf("the target stopped answering: no answer came in the last %d of %d trials", n, len(r.Trials))
+	}
 	if l := r.Limiter; l != nil {
 		return fmt.Sprintf("the target limits its answers to %.0f a second, with a bucket of %.0f: this is a limit, not its capacity", l.Rate, l.Burst)
 	}
@@ -98,11 +101,11 @@ func (r *Result) conclude() string {
 	if r.Interrupted {
 		return "interrupted: what was measured so far is incomplete"
 	}
-	if found := slices.Concat(r.NDR, r.PDR); len(found) > 0 {
-		return found[0].sentence() + r.ceilingNote(found[0].Limit)
+	if len(r.NDR)+len(r.PDR) > 0 {
+		return bySize(r.sizes(), r.concludeSearch)
 	}
 	if len(r.Trials) > 1 {
-		return concludeSeveral(r.Trials)
+		return bySize(r.sizes(), func(size int) string { return concludeSeveral(r.ofSize(size)) })
 	}
 	if !last.Valid {
 		return "not valid: " + last.Reason
@@ -110,10 +113,8 @@ func (r *Result) conclude() string {
 	switch {
 	case last.Recovery != nil:
 		return fmt.Sprintf("after the overload probes were lost for another %v", time.Duration(*last.Recovery).Round(time.Microsecond))
-	case last.Lost == 0 && last.Sent < statement:
-		return fmt.Sprintf("no loss at %.0f probes a second, but %d probes cannot tell a loss below %.2g %%: use a longer --duration", last.RateSent, last.Sent, 100/float64(last.Sent))
 	case last.Lost == 0:
-		return fmt.Sprintf("no loss at %.0f probes a second", last.RateSent)
+		return fmt.Sprintf("no loss at %.0f probes a second", last.RateSent) + tooFew(last.Sent)
 	}
 	if cut := died(last); cut > 0 {
 		return fmt.Sprintf("the target stopped answering %.0f s after the first probe that counts", cut)
@@ -130,8 +131,65 @@ func (r *Result) ceilingNote(limit string) string {
 	return fmt.Sprintf(" (into a loop that drops it sends %.0f)", r.Ceiling.Rate)
 }
 
+// sizes are those of the trials, in their order.
+func (r *Result) sizes() (sizes []int) {
+	for _, t := range r.Trials {
+		if !slices.Contains(sizes, t.Size) {
+			sizes = append(sizes, t.Size)
+		}
+	}
+	return sizes
+}
+
+func (r *Result) ofSize(size int) (trials []Trial) {
+	for _, t := range r.Trials {
+		if t.Size == size {
+			trials = append(trials, t)
+		}
+	}
+	return trials
+}
+
+// bySize says of each size what came out.
+func bySize(sizes []int, conclude func(size int) string) string {
+	if len(sizes) == 1 {
+		return conclude(sizes[0])
+	}
+	var parts []string
+	for _, size := range sizes {
+		parts = append(parts, fmt.Sprintf("%d bytes: %s", size, conclude(size)))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// concludeSearch says what a search found for its strictest goal.
+func (r *Result) concludeSearch(size int) string {
+	for _, found := range slices.Concat(r.NDR, r.PDR) {
+		if found.Size != size {
+			continue
+		}
+		var sent uint64 // in its longest trial
+		for _, t := range r.ofSize(size) {
+			if t.Valid && t.Purpose == "search" && uint64(t.RateOffered) == found.Lower {
+				sent = max(sent, t.Sent)
+			}
+		}
+		return found.sentence() + r.ceilingNote(found.Limit) + tooFew(sent)
+	}
+	return "the search found nothing that it could say"
+}
+
 // statement is how many probes it takes to speak of a tenth of a percent.
 const statement = 1000
+
+// tooFew says that a trial without loss had too few probes to say much; 0 is not
+// known.
+func tooFew(sent uint64) string {
+	if sent == 0 || sent >= statement {
+		return ""
+	}
+	return fmt.Sprintf(", but %d probes cannot tell a loss below %.2g %%: use a longer --duration", sent, 100/float64(sent))
+}
 
 // sentence is the throughput in words.
 func (t *Throughput) sentence() string {
@@ -165,13 +223,13 @@ func (t *Throughput) more() string {
 
 // concludeSeveral names the highest load of a curve that lost nothing.
 func concludeSeveral(trials []Trial) string {
-	best, worst, invalid := 0.0, 0.0, 0
+	best, worst, invalid, sent := 0.0, 0.0, 0, uint64(0)
 	for _, t := range trials {
 		switch {
 		case !t.Valid:
 			invalid++
 		case t.Lost == 0:
-			best = max(best, t.RateOffered)
+			best, sent = max(best, t.RateOffered), max(sent, t.Sent)
 		case worst == 0 || t.RateOffered < worst:
 			worst = t.RateOffered
 		}
@@ -184,11 +242,11 @@ func concludeSeveral(trials []Trial) string {
 	case worst == 0 && best == 0:
 		return "no trial was valid" + note
 	case worst == 0:
-		return fmt.Sprintf("no loss at any load, up to %.0f probes a second%s", best, note)
+		return fmt.Sprintf("no loss at any load, up to %.0f probes a second%s%s", best, note, tooFew(sent))
 	case best == 0:
 		return fmt.Sprintf("loss at every load, from %.0f probes a second on%s", worst, note)
 	}
-	return fmt.Sprintf("no loss at up to %.0f probes a second, loss from %.0f on%s", best, worst, note)
+	return fmt.Sprintf("no loss at up to %.0f probes a second, loss from %.0f on%s%s", best, worst, note, tooFew(sent))
 }
 
 // silent are the targets that never answered, where others did.
@@ -215,8 +273,19 @@ func silent(trials []Trial) []netip.Addr {
 	return dead
 }
 
+// mute is how many trials at the end had no answer at all.
+func mute(trials []Trial) (n int) {
+	for _, t := range slices.Backward(trials) {
+		if t.Sent == 0 || answers([]Trial{t}) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
 // died is after how many seconds a target gave its last answer, if it was silent
-// for the last ones of a trial; else 0.
+// for the last ones of a trial; else 0. Seconds are noted some milliseconds late.
 func died(t *Trial) float64 {
 	at := 0.0
 	for _, s := range t.Seconds {
@@ -224,7 +293,7 @@ func died(t *Trial) float64 {
 			at = s.At
 		}
 	}
-	if n := len(t.Seconds); n > 0 && t.Seconds[n-1].At-at >= 2 {
+	if n := len(t.Seconds); n > 0 && t.Seconds[n-1].At-at >= 1.9 {
 		return at
 	}
 	return 0

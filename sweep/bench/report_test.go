@@ -23,15 +23,32 @@ func TestConclude(t *testing.T) {
 		died.Seconds = append(died.Seconds, Second{At: float64(i + 1), Sent: 10, Answered: answered})
 	}
 	died.Lost, died.Answered = 21, 19
+	late := lossy // noted some milliseconds late
+	for _, s := range []Second{{At: 1.00997, Sent: 10, Answered: 7}, {At: 2.0007, Sent: 10}, {At: 3.00002, Sent: 10}} {
+		late.Seconds = append(late.Seconds, s)
+	}
+	dead := Trial{Valid: true, RateOffered: 2000, RateSent: 2000, Sent: 1000, Lost: 1000, Targets: []TargetResult{{Sent: 1000}}}
+	large, few := good, good
+	large.Size, few.Sent, few.Answered, few.Purpose = 64, 50, 50, "search"
 	mixed := good
 	mixed.Targets = append(all, TargetResult{Addr: netip.MustParseAddr("192.0.2.9"), Sent: 5})
 	for want, r := range map[string]Result{
-		"no trial was run":                                                             {},
-		"no loss at 5000 probes a second":                                              {Trials: []Trial{good}},
-		"0.1 % lost at 8000 probes a second":                                           {Trials: []Trial{lossy}},
-		"not valid: the device refused 3 frames":                                       {Trials: []Trial{invalid}},
-		"after the overload probes were lost for another 1.5ms":                        {Trials: []Trial{recovered}},
-		"the target stopped answering 2 s after the first probe that counts":           {Trials: []Trial{died}},
+		"no trial was run":                                                       {},
+		"no loss at 5000 probes a second":                                        {Trials: []Trial{good}},
+		"0.1 % lost at 8000 probes a second":                                     {Trials: []Trial{lossy}},
+		"not valid: the device refused 3 frames":                                 {Trials: []Trial{invalid}},
+		"after the overload probes were lost for another 1.5ms":                  {Trials: []Trial{recovered}},
+		"the target stopped answering 2 s after the first probe that counts":     {Trials: []Trial{died}},
+		"the target stopped answering 1 s after the first probe that counts":     {Trials: []Trial{late}},
+		"the target stopped answering: no answer came in the last 2 of 4 trials": {Trials: []Trial{good, good, dead, dead}},
+		"0 bytes: no loss at any load, up to 5000 probes a second; 64 bytes: no loss at any load, up to 5000 probes a second": {
+			Trials: []Trial{good, large}},
+		"0 bytes: no loss up to 5000 probes a second, loss from 5020 on; 64 bytes: loss even at the lowest rate tried, 100 a second": {
+			Trials: []Trial{good, large}, NDR: []Throughput{{Lower: 5000, Upper: 5020}, {Size: 64, Upper: 100, Limit: "min-rate"}}},
+		"no loss up to 5000 probes a second, the highest rate asked for, but 50 probes cannot tell a loss below 2 %: use a longer --duration": {
+			Trials: []Trial{few, few}, NDR: []Throughput{{Lower: 5000, Limit: "max-rate"}}},
+		"no loss up to 5000 probes a second, the most that this machine sends: the target can do more, or they are limited together (into a loop that drops it sends 70000)": {
+			Trials: []Trial{good, good}, NDR: []Throughput{{Lower: 5000, Limit: "generator"}}, Ceiling: &Ceiling{Rate: 70_000}},
 		"of 2 targets 1 did not answer: 192.0.2.9":                                     {Trials: []Trial{mixed}},
 		"the target did not answer a single probe":                                     {Trials: []Trial{{Sent: 10, Lost: 10}}},
 		"the target did not answer: only errors came, 7 of them":                       {Trials: []Trial{{Sent: 10, Lost: 10, Errors: 7}}},
