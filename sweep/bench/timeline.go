@@ -57,27 +57,33 @@ func newTimeline(r *running) *timeline {
 	return l
 }
 
-// note looks at the senders while they send.
-func (l *timeline) note(now int64) {
-	if l.r.first.at == 0 {
-		return // still the warm-up
-	}
-	next := look{at: now}
-	seconds := &l.r.trial.Seconds
-	var stats loader.BenchStats
-	if now-l.r.first.at >= int64(len(*seconds)+1)*int64(time.Second) {
-		// First what was answered, so that it is not more than what was sent.
-		var err error
-		stats, err = l.r.s.judge.Stats()
-		next.second = err == nil
-	}
-	var all uint64
+// look reads what each thread has handed over, and all together.
+func (l *timeline) look(now int64, second bool) (next look, all uint64) {
+	next = look{at: now, second: second}
 	for _, w := range l.r.senders {
 		handed := w.tx.Handed()
 		next.handed = append(next.handed, handed)
 		all += handed
 	}
-	if next.second {
+	return next, all
+}
+
+// note looks at the senders while they send.
+func (l *timeline) note(now int64) {
+	if l.r.first.at == 0 {
+		return // still the warm-up
+	}
+	seconds := &l.r.trial.Seconds
+	second := false
+	var stats loader.BenchStats
+	if now-l.r.first.at >= int64(len(*seconds)+1)*int64(time.Second) {
+		// First what was answered, so that it is not more than what was sent.
+		var err error
+		stats, err = l.r.s.judge.Stats()
+		second = err == nil
+	}
+	next, all := l.look(now, second)
+	if second {
 		*seconds = append(*seconds, l.second(now, all, stats))
 	}
 	l.looks = append(l.looks, next)
@@ -146,13 +152,7 @@ func (l *timeline) tell() {
 // end adds the last second, which is rarely a whole one, when all is sent and the
 // drain time is over.
 func (l *timeline) end(ended int64, stats loader.BenchStats) {
-	last := look{at: ended, second: l.r.first.at != 0} // or it was too short to be looked at
-	var all uint64
-	for _, w := range l.r.senders {
-		handed := w.tx.Handed()
-		last.handed = append(last.handed, handed)
-		all += handed
-	}
+	last, all := l.look(ended, l.r.first.at != 0) // or it was too short to be looked at before
 	if last.second {
 		l.r.trial.Seconds = append(l.r.trial.Seconds, l.second(ended, all, stats))
 	}
