@@ -125,7 +125,7 @@ func (f *benchFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.search, "search", false, "find the highest rates without loss (NDR) and with little of it (PDR)")
 	flags.StringVar(&f.loss, "loss", "0,0.1%,0.5%", "`RATIOS` of loss to search for")
 	flags.Var(flagValue[pace.Rate]{&f.minRate, pace.ParseRate, pace.Rate.String, "rate"}, "min-rate", "lowest rate of a search")
-	flags.Var(flagValue[pace.Rate]{&f.maxRate, pace.ParseRate, pace.Rate.String, "rate"}, "max-rate", "highest rate of a search")
+	flags.Var(flagValue[pace.Rate]{&f.maxRate, pace.ParseRate, pace.Rate.String, "rate"}, "max-rate", "highest rate of a search; 10k, unless asked for more, where others could be disturbed")
 	flags.IntVar(&f.trials, "trials", 3, "how many trials decide about a rate of a search")
 	flags.Var(flagValue[float64]{&f.width, parseRatio, showRatio, "ratio"}, "width", "how far apart the bounds may be that a search finds")
 	flags.StringVar(&f.sweep, "sweep", "", "run a trial at each rate of `A:B:STEP`, from A to B")
