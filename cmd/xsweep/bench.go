@@ -31,11 +31,11 @@ its own, and an XDP program judges every answer, so that loss, duplicates,
 reordering and late answers are exact. A trial in which this machine fell behind
 is marked as not valid and never held against the target.
 
-This is a load test. Targets outside of loopback, link-local and benchmarking
-addresses (198.18.0.0/15) and of the subnets of this machine need
---i-am-authorised, which says that their owner agrees. Without it 10k probes a
-second are the most for anybody else's machine unless you choose a higher rate
-yourself.
+This is a load test. Targets outside of loopback, link-local addresses and the
+subnets of this machine need --i-am-authorised, which says that their owner
+agrees; not so benchmarking addresses (198.18.0.0/15) where this machine has one.
+Without it 10k probes a second are the most for anybody else's machine unless you
+choose a higher rate yourself.
 
 Without a mode it runs one trial at --rate. Modes: --search finds NDR (the highest
 rate without loss) and PDR (with 0.1 % and 0.5 % of it, or as --loss says), then
@@ -152,6 +152,9 @@ func (f *benchFlags) register(flags *pflag.FlagSet) {
 	flags.CountVarP(&f.verbose, "verbose", "v", "say what was chosen, and why; twice (-vv): every step")
 }
 
+// maxDrain is longer than any answer takes, and a wait that a signal must not end.
+const maxDrain = 5 * time.Minute
+
 // rfc2544 are the sizes of ICMP data that make frames of RFC 2544, section 9.1:
 // without header and frame check sequence. The smallest has no room for the
 // payload and is two bytes longer.
@@ -239,8 +242,8 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 		return fmt.Errorf("--duration %v: must be above 0", f.duration)
 	case f.warmup < 0:
 		return fmt.Errorf("--warmup %v: must not be negative", f.warmup)
-	case c.Drain <= 0:
-		return fmt.Errorf("--drain %v: must be above 0", c.Drain)
+	case c.Drain <= 0 || c.Drain > maxDrain:
+		return fmt.Errorf("--drain %v: must be above 0, and at most %v", c.Drain, maxDrain)
 	}
 	if err := f.checkReports(); err != nil {
 		return err
@@ -253,6 +256,9 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 	}
 	if f.changed("flows") && (c.Flows < 1 || c.Flows > bench.MaxFlows) {
 		return fmt.Errorf("--flows %d: must be 1 to %d", c.Flows, bench.MaxFlows)
+	}
+	if c.Flows > 0 && c.Flows < len(c.Sources) {
+		return fmt.Errorf("--flows %d: there are %d source addresses: use as many flows at least", c.Flows, len(c.Sources))
 	}
 	targets, err := readTargets(ctx, env, args, nil)
 	if err != nil {
@@ -276,16 +282,16 @@ func (f *benchFlags) complete(ctx context.Context, env *environment, args []stri
 // checkManners refuses to load strangers, and takes a modest ceiling where none was
 // chosen.
 func (f *benchFlags) checkManners() error {
-	if f.search && !f.authorised && !f.changed("max-rate") && !bench.Dedicated(f.config.Targets) {
+	own, err := bench.OwnSubnets()
+	if err != nil {
+		return err
+	}
+	if f.search && !f.authorised && !f.changed("max-rate") && !bench.Dedicated(f.config.Targets, own) {
 		f.maxRate, f.modest = max(bench.PoliteRate, f.minRate), true
 	}
 	f.config.MaxRate = f.highest()
 	if f.authorised {
 		return nil
-	}
-	own, err := bench.OwnSubnets()
-	if err != nil {
-		return err
 	}
 	if a, ok := bench.Foreign(f.config.Targets, own); ok {
 		return fmt.Errorf("%v is not in a subnet of this machine, and a benchmark is a load test: if its owner agrees, give --i-am-authorised", a)
@@ -335,6 +341,10 @@ func (f *benchFlags) run(ctx context.Context, result *bench.Result) error {
 		if len(result.Trials) == 0 {
 			result.Environment = session.Environment()
 			result.Ceiling = f.measureCeiling(ctx, session)
+		}
+		if ctx.Err() != nil {
+			result.Interrupted = true
+			return session.Close()
 		}
 		err = f.mode(ctx, session, result)
 		if err = errors.Join(err, session.Close()); err != nil {

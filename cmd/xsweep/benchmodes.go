@@ -228,8 +228,12 @@ func (f *benchFlags) runSearch(ctx context.Context, session *bench.Session, resu
 		}
 	}
 	upper := found[len(found)-1].Upper
-	if upper == 0 || 4*upper > uint64(f.maxRate) {
-		return nil // nothing limits it, or nobody could tell
+	if upper == 0 {
+		return nil // nothing limits it
+	}
+	if 4*upper > uint64(f.maxRate) {
+		f.config.Log.Warn(fmt.Sprintf("whether the target only limits its answers was not tried: that takes a --max-rate of %d", 4*upper))
+		return nil
 	}
 	limiter, trials, err := bench.FindLimiter(ctx, session, upper, f.duration, relaxed, rest)
 	for _, t := range trials {

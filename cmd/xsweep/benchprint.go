@@ -4,11 +4,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
 	"text/tabwriter"
-	"time"
 
 	"xsweep/internal/si"
 	"xsweep/sweep/bench"
@@ -19,7 +19,7 @@ func printBench(w io.Writer, r *bench.Result) error {
 	out := bufio.NewWriter(w)
 	if len(r.Trials) > 0 {
 		e := &r.Environment
-		fmt.Fprintf(out, "%s (%s, %d queues), %s, judge %s; kernel %s, %d x %s\n", e.Interface, e.Driver, e.Queues, e.Transmitter, e.XDP, e.Kernel, e.CPUs, e.CPU)
+		fmt.Fprintf(out, "%s (%s, transmit queues: %d), %s, judge %s; kernel %s, %d x %s\n", e.Interface, cmp.Or(e.Driver, "no driver"), e.Queues, e.Transmitter, e.XDP, e.Kernel, e.CPUs, e.CPU)
 		if c := r.Ceiling; c != nil {
 			fmt.Fprintf(out, "this sender's ceiling: %.0f probes a second, into a loop that drops them (%s, %s, %d bytes)\n", c.Rate, c.Transmitter, threads(c.Threads), c.Size)
 		}
@@ -106,7 +106,7 @@ func percent(ratio float64) string {
 
 func printLatencies(w io.Writer, trials []bench.Trial) {
 	t := table(w)
-	fmt.Fprintln(t, "rtt at\tfrom\tmin\tp50\tp90\tp99\tp99.9\tp99.99\tmax\tjitter\toutage\t")
+	fmt.Fprintln(t, "size\trtt at\tfrom\tmin\tp50\tp90\tp99\tp99.9\tp99.99\tmax\tjitter\toutage\t")
 	for _, r := range trials {
 		for _, l := range []struct {
 			from string
@@ -115,8 +115,8 @@ func printLatencies(w io.Writer, trials []bench.Trial) {
 			if l.Count == 0 {
 				continue
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%v\t\n", si.Short(r.RateOffered, ""), l.from, rtt(l.Min), rtt(l.P50), rtt(l.P90), rtt(l.P99),
-				rtt(l.P999), rtt(l.P9999), rtt(l.Max), rtt(uint64(r.Jitter)), time.Duration(r.Outage).Round(time.Microsecond))
+			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Size, si.Short(r.RateOffered, ""), l.from, rtt(l.Min), rtt(l.P50), rtt(l.P90), rtt(l.P99),
+				rtt(l.P999), rtt(l.P9999), rtt(l.Max), rtt(uint64(r.Jitter)), rtt(r.Outage))
 		}
 	}
 	t.Flush()

@@ -78,16 +78,16 @@ func (v *benchView) progress(p bench.Progress) {
 func (v *benchView) second(s bench.Second) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	lost := "unknown"
+	var lost any = "unknown"
 	if s.Lost != nil {
-		lost = fmt.Sprint(*s.Lost)
+		lost = *s.Lost
 	}
 	if v.objects {
 		objects(v.out).Info("second", "at", s.At, "sent", s.Sent, "answered", s.Answered, "lost", lost, "p50", s.P50, "p99", s.P99, "max", s.Max)
 		return
 	}
 	v.erase()
-	fmt.Fprintf(v.out, "%.2f s; sent %d; answered %d; lost %s; p50 %s; p99 %s\n", s.At, s.Sent, s.Answered, lost, rtt(s.P50), rtt(s.P99))
+	fmt.Fprintf(v.out, "%.2f s; sent %d; answered %d; lost %v; p50 %s; p99 %s\n", s.At, s.Sent, s.Answered, lost, rtt(s.P50), rtt(s.P99))
 }
 
 func progressLine(p bench.Progress) string {

@@ -25,6 +25,10 @@ const (
 	// limiterTries is how often a load is tried that the generator does not send as
 	// asked for.
 	limiterTries = 3
+	// fillTime is how long a bucket fills whose depth is not known, and maxFillTime
+	// how long one does at most.
+	fillTime    = 2 * time.Second
+	maxFillTime = time.Minute
 	// limitedLoss is the loss without which nothing is limited.
 	limitedLoss = 0.2
 )
@@ -39,22 +43,40 @@ const (
 // b + r t2 are answered: rate and bucket follow.
 func FindLimiter(ctx context.Context, run Runner, rate uint64, duration time.Duration, at Latency, rest func(context.Context, time.Duration) error) (*Limiter, []Trial, error) {
 	var trials, decided []Trial
-	for _, load := range []Load{
-		{Rate: 2 * rate, Duration: 2 * duration},
-		{Rate: 4 * rate, Duration: duration},
-		{Rate: 4 * rate, Duration: 3 * duration},
-	} {
+	wait := fillTime
+	measure := func(load Load) (t Trial, err error) {
 		load.Purpose = "limiter"
-		var t Trial
 		for try := 0; try < limiterTries && !t.Valid; try++ {
-			if err := rest(ctx, 2*time.Second); err != nil {
-				return nil, trials, err
+			if err := rest(ctx, wait); err != nil {
+				return t, err
 			}
-			var err error
 			if t, err = run.Trial(ctx, load); err != nil {
-				return nil, trials, err
+				return t, err
 			}
 			trials = append(trials, t)
+		}
+		return t, nil
+	}
+	// A deep bucket takes longer to be empty.
+	first := Trial{}
+	for try := 0; try < 3; try++ {
+		var err error
+		if first, err = measure(Load{Rate: 2 * rate, Duration: 2 * duration}); err != nil {
+			return nil, trials, err
+		}
+		if !first.Valid || first.LossRatio() >= limitedLoss {
+			break
+		}
+		duration *= 3
+	}
+	wait = first.fill()
+	for _, load := range []Load{{}, {Rate: 4 * rate, Duration: duration}, {Rate: 4 * rate, Duration: 3 * duration}} {
+		t := first
+		if load.Rate > 0 {
+			var err error
+			if t, err = measure(load); err != nil {
+				return nil, trials, err
+			}
 		}
 		if !t.Valid || t.LossRatio() < limitedLoss || at.Count > 0 && t.RTT.Count > 0 && t.RTT.P50 > slower*at.P50+uint64(slowerAtAll) {
 			return nil, trials, nil
@@ -76,6 +98,21 @@ func fit(short, long *Trial) Limiter {
 	l := Limiter{Rate: (float64(long.Answered) - float64(short.Answered)) / (long.took() - short.took())}
 	l.Burst = max(float64(short.Answered)-l.Rate*short.took(), 0)
 	return l
+}
+
+// fill is how long it takes until the bucket that a trial has emptied is full, as
+// far as its last whole second tells the rate.
+func (t *Trial) fill() time.Duration {
+	for i := len(t.Seconds) - 1; i > 0; i-- {
+		length := t.Seconds[i].At - t.Seconds[i-1].At
+		if length < 0.9 || t.Seconds[i].Answered == 0 {
+			continue
+		}
+		rate := float64(t.Seconds[i].Answered) / length
+		seconds := 1.2 * (float64(t.Answered)/rate - t.took())
+		return min(max(time.Duration(seconds*float64(time.Second)), fillTime), maxFillTime)
+	}
+	return fillTime
 }
 
 // took is how long a trial really sent, in seconds: a limiter goes by the clock.

@@ -14,28 +14,30 @@ import (
 const PoliteRate = 10_000
 
 // benchmarking is what RFC 2544 (appendix C.2.2) and RFC 6890 set aside for
-// benchmarks.
+// benchmarks. Where this machine has no address in it, who knows whose it is.
 var benchmarking = netip.MustParsePrefix("198.18.0.0/15")
 
-// Foreign returns the first of the targets that lies outside loopback, link-local
-// and benchmarking addresses and the subnets given: nobody may load it without being
-// asked to.
+// Foreign returns the first of the targets that lies outside loopback and link-local
+// addresses, the subnets given and, where one of these is of it, the benchmarking
+// range: nobody may load it without being asked to.
 func Foreign(targets []netip.Addr, own []netip.Prefix) (netip.Addr, bool) {
 	for _, a := range targets {
-		if !dedicated(a) && !a.IsLinkLocalUnicast() && !slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Contains(a) }) {
+		if !dedicated(a, own) && !a.IsLinkLocalUnicast() && !slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Contains(a) }) {
 			return a, true
 		}
 	}
 	return netip.Addr{}, false
 }
 
-// Dedicated says whether all targets are this machine itself or benchmarking
-// addresses, so that no load disturbs anybody else.
-func Dedicated(targets []netip.Addr) bool {
-	return !slices.ContainsFunc(targets, func(a netip.Addr) bool { return !dedicated(a) })
+// Dedicated says whether all targets are this machine itself or addresses of a
+// network for benchmarks that it is in, so that no load disturbs anybody else.
+func Dedicated(targets []netip.Addr, own []netip.Prefix) bool {
+	return !slices.ContainsFunc(targets, func(a netip.Addr) bool { return !dedicated(a, own) })
 }
 
-func dedicated(a netip.Addr) bool { return a.IsLoopback() || benchmarking.Contains(a) }
+func dedicated(a netip.Addr, own []netip.Prefix) bool {
+	return a.IsLoopback() || benchmarking.Contains(a) && slices.ContainsFunc(own, benchmarking.Overlaps)
+}
 
 // OwnSubnets are the subnets that this machine has addresses in.
 func OwnSubnets() ([]netip.Prefix, error) {

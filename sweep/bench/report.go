@@ -75,11 +75,18 @@ func (r *Result) Conclude() {
 }
 
 func (r *Result) conclude() string {
-	if len(r.Trials) == 0 {
+	switch {
+	case len(r.Trials) == 0 && r.Interrupted:
+		return "interrupted before the first trial"
+	case len(r.Trials) == 0:
 		return "no trial was run"
 	}
 	last := &r.Trials[len(r.Trials)-1]
-	if !answers(r.Trials) {
+	switch {
+	case answers(r.Trials):
+	case r.Interrupted:
+		return "interrupted before any answer came"
+	default:
 		var errors uint64
 		for _, t := range r.Trials {
 			errors += t.Errors
@@ -92,11 +99,11 @@ func (r *Result) conclude() string {
 	if n := mute(r.Trials); n > 0 && !r.Interrupted {
 		return fmt.Sprintf("the target stopped answering: no answer came in the last %d of %d trials", n, len(r.Trials))
 	}
-	if l := r.Limiter; l != nil {
-		return fmt.Sprintf("the target limits its answers to %.0f a second, with a bucket of %.0f: this is a limit, not its capacity", l.Rate, l.Burst)
-	}
 	if dead := silent(r.Trials); len(dead) > 0 {
 		return fmt.Sprintf("of %d targets %d did not answer: %s", len(last.Targets), len(dead), join(dead))
+	}
+	if l := r.Limiter; l != nil && !r.Interrupted {
+		return fmt.Sprintf("the target limits its answers to %.0f a second, with a bucket of %.0f: this is a limit, not its capacity", l.Rate, l.Burst)
 	}
 	if r.Interrupted {
 		return "interrupted: what was measured so far is incomplete"
@@ -117,9 +124,13 @@ func (r *Result) conclude() string {
 		return fmt.Sprintf("no loss at %.0f probes a second", last.RateSent) + tooFew(last.Sent)
 	}
 	if cut := died(last); cut > 0 {
-		return fmt.Sprintf("the target stopped answering %.0f s after the first probe that counts", cut)
+		return fmt.Sprintf("the target stopped answering %.1f s after the first probe that counts", cut)
 	}
-	return fmt.Sprintf("%.4g %% lost at %.0f probes a second", 100*last.LossRatio(), last.RateSent)
+	late := ""
+	if last.Late > 0 {
+		late = fmt.Sprintf("; %d answers came later than the drain time, and count as lost: use a longer --drain", last.Late)
+	}
+	return fmt.Sprintf("%.4g %% lost at %.0f probes a second%s", 100*last.LossRatio(), last.RateSent, late)
 }
 
 // ceilingNote says how near the generator's limit is to what the sender does at
@@ -279,7 +290,9 @@ func mute(trials []Trial) (n int) {
 		if t.Sent == 0 || answers([]Trial{t}) {
 			break
 		}
-		n++
+		if t.Purpose != "limiter" { // who answers nothing of four times what it can is alive
+			n++
+		}
 	}
 	return n
 }
@@ -293,10 +306,15 @@ func died(t *Trial) float64 {
 			at = s.At
 		}
 	}
-	if n := len(t.Seconds); n > 0 && t.Seconds[n-1].At-at >= 1.9 {
-		return at
+	n := len(t.Seconds)
+	if n == 0 || t.Seconds[n-1].At-at < 1.9 {
+		return 0
 	}
-	return 0
+	// The silence at the end says it better than the second that it began in.
+	if exact := t.Seconds[n-1].At - float64(t.Outage)/1e9; exact > at-1.1 && exact < at {
+		return exact
+	}
+	return at
 }
 
 func join(addrs []netip.Addr) string {

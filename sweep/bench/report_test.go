@@ -27,6 +27,8 @@ func TestConclude(t *testing.T) {
 	for _, s := range []Second{{At: 1.00997, Sent: 10, Answered: 7}, {At: 2.0007, Sent: 10}, {At: 3.00002, Sent: 10}} {
 		late.Seconds = append(late.Seconds, s)
 	}
+	precise := died
+	precise.Outage = 2_700_000_000
 	dead := Trial{Valid: true, RateOffered: 2000, RateSent: 2000, Sent: 1000, Lost: 1000, Targets: []TargetResult{{Sent: 1000}}}
 	large, few := good, good
 	large.Size, few.Sent, few.Answered, few.Purpose = 64, 50, 50, "search"
@@ -38,8 +40,9 @@ func TestConclude(t *testing.T) {
 		"0.1 % lost at 8000 probes a second":                                     {Trials: []Trial{lossy}},
 		"not valid: the device refused 3 frames":                                 {Trials: []Trial{invalid}},
 		"after the overload probes were lost for another 1.5ms":                  {Trials: []Trial{recovered}},
-		"the target stopped answering 2 s after the first probe that counts":     {Trials: []Trial{died}},
-		"the target stopped answering 1 s after the first probe that counts":     {Trials: []Trial{late}},
+		"the target stopped answering 2.0 s after the first probe that counts":   {Trials: []Trial{died}},
+		"the target stopped answering 1.0 s after the first probe that counts":   {Trials: []Trial{late}},
+		"the target stopped answering 1.3 s after the first probe that counts":   {Trials: []Trial{precise}},
 		"the target stopped answering: no answer came in the last 2 of 4 trials": {Trials: []Trial{good, good, dead, dead}},
 		"0 bytes: no loss at any load, up to 5000 probes a second; 64 bytes: no loss at any load, up to 5000 probes a second": {
 			Trials: []Trial{good, large}},
@@ -137,7 +140,10 @@ func TestTrialValid(t *testing.T) {
 // Only familiar addresses may be loaded without being asked, and only dedicated ones
 // without measure.
 func TestForeign(t *testing.T) {
-	own := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	own := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.7.0/30")}
+	if _, foreign := Foreign(addrs("198.18.0.1"), own[:1]); !foreign || Dedicated(addrs("198.18.0.1"), own[:1]) {
+		t.Error("benchmarking addresses are nobody's where this machine has none")
+	}
 	for text, want := range map[string]bool{
 		"127.0.0.1": false, "169.254.3.4": false, "198.18.0.0": false, "198.19.255.255": false, "192.0.2.200": false,
 		"192.0.3.1": true, "198.20.0.0": true, "10.0.0.1": true,
@@ -145,7 +151,7 @@ func TestForeign(t *testing.T) {
 		if _, foreign := Foreign(addrs("127.0.0.1", text), own); foreign != want {
 			t.Errorf("%s: foreign %t", text, foreign)
 		}
-		if want := strings.HasPrefix(text, "198.18.0") || strings.HasPrefix(text, "198.19") || text == "127.0.0.1"; Dedicated(addrs("127.0.0.1", text)) != want {
+		if want := strings.HasPrefix(text, "198.18.0") || strings.HasPrefix(text, "198.19") || text == "127.0.0.1"; Dedicated(addrs("127.0.0.1", text), own) != want {
 			t.Errorf("%s: dedicated %t", text, !want)
 		}
 	}

@@ -33,6 +33,10 @@ func (r *running) sumUp() (Trial, error) {
 	if !r.load.Unpaced {
 		t.RateOffered = float64(r.load.Rate)
 	}
+	if t.Overload = r.load.Overload; t.Overload > 0 {
+		// Of both parts, which take as long as each other.
+		t.RateOffered *= (1 + t.Overload) / 2
+	}
 	t.Size, t.Burst = s.config.Size, r.load.Burst
 	t.Duration, t.Purpose = r.load.Duration.Seconds(), r.load.Purpose
 	refused := r.countSent(errored)
@@ -42,6 +46,10 @@ func (r *running) sumUp() (Trial, error) {
 	t.Late = stats.Verdicts[loader.BenchLate]
 	t.Errors = stats.Verdicts[loader.BenchError]
 	t.RTT, t.RTTScheduled = newLatency(&stats.Sent), newLatency(&stats.Scheduled)
+	// A short trial ends before it is looked at for that.
+	if v := stats.Verdicts; r.handed() > 0 && !t.interrupted && v[loader.BenchWarmup]+t.Answered+t.Late+t.Duplicate+v[loader.BenchOvertaken] == 0 {
+		t.silent = true
+	}
 	t.Verdicts = map[string]uint64{}
 	for v, n := range stats.Verdicts {
 		t.Verdicts[loader.BenchVerdict(v).String()] = n
@@ -88,7 +96,13 @@ func (r *running) sumUp() (Trial, error) {
 	if t.silent || t.interrupted {
 		allowed = 1 // the rate was not to be kept any longer
 	}
+	if r.load.Overload > 0 {
+		allowed = max(allowed, switching)
+	}
 	t.check(allowed)
+	if asked := float64(r.load.Rate) * r.load.Overload; t.Valid && asked > 0 && t.RateOverload < asked*(1-switching) {
+		t.Valid, t.Reason = false, fmt.Sprintf("the generator sent %.0f probes a second in the overload instead of %.0f%s", t.RateOverload, asked, t.Generator.excuse())
+	}
 	if t.Valid && r.load.Overload > 0 && t.Recovery == nil {
 		t.Valid, t.Reason = false, "the window moved on before it was known which probes were lost"
 	}
@@ -97,6 +111,10 @@ func (r *running) sumUp() (Trial, error) {
 	}
 	return *t, t.Check()
 }
+
+// switching is the share of an overload that may pass before its rate is reached: a
+// transmitter in the kernel may have to begin anew.
+const switching = 0.05
 
 // silence is how long before the end of the sending the last answer came, if any
 // was to come since.
@@ -163,10 +181,13 @@ func (r *running) rates() {
 	} else {
 		// Too short to be looked at twice.
 		seconds = t.Duration
+		if r.load.Overload > 0 {
+			seconds *= 2
+		}
 		t.RateSent = float64(t.Sent) / max(seconds, 1e-9)
 	}
-	if r.load.Overload > 0 {
-		seconds, t.RateSent = 2*t.Duration, float64(r.load.Rate)
+	if from, to := r.first, r.turned; from.at != 0 && to.at > from.at {
+		t.RateOverload = float64(to.handed-from.handed) * float64(time.Second) / float64(to.at-from.at)
 	}
 	if seconds > 0 {
 		t.RateAnswered = float64(t.Answered) / seconds

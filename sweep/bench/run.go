@@ -51,6 +51,7 @@ type running struct {
 	trial   Trial
 
 	first, last mark // of what counts
+	turned      mark // at the end of an overload
 	switched    uint64
 	began       int64
 	ended       int64 // of the sending
@@ -236,6 +237,9 @@ func (r *running) note(now int64, handed uint64) {
 	case handed < r.total:
 		r.last = mark{now, handed}
 	}
+	if r.switched > 0 && handed >= r.switched && r.turned.at == 0 {
+		r.turned = mark{now, handed}
+	}
 	r.line.note(now)
 }
 
@@ -261,6 +265,9 @@ func (r *running) drain(ctx context.Context) {
 	r.draining = true
 	until := r.s.clock.Now() + int64(r.s.config.Drain)
 	handed := r.handed()
+	if handed == 0 {
+		return // nothing can come
+	}
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	complete := int64(0)

@@ -339,7 +339,7 @@ func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) 
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case t.silent:
-			return ErrSilent
+			return s.silent(ctx, load, trial)
 		case t.Valid:
 			s.sent = max(s.sent, t.RateSent)
 			return nil
@@ -372,6 +372,32 @@ func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) 
 		return nil
 	}
 }
+
+// silent finds out whether a target that answered nothing at a load is gone, or
+// only answers nothing when it gets too much.
+func (s *search) silent(ctx context.Context, load uint64, trial time.Duration) error {
+	if gentle := max(s.Min, gentleRate); gentle < load {
+		t, err := s.run.Trial(ctx, Load{Rate: gentle, Duration: trial, Warmup: s.Warmup, Settle: true, Purpose: "search"})
+		if err != nil {
+			return err
+		}
+		s.trials = append(s.trials, t)
+		if s.Tell != nil {
+			s.Tell(t, s.throughputs())
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !t.silent {
+			s.results[load] = append(s.results[load], outcome{trial, 1, 0})
+			return nil
+		}
+	}
+	return ErrSilent
+}
+
+// gentleRate is what anybody alive answers some of.
+const gentleRate = 100
 
 // throughputs are what is known now.
 func (s *search) throughputs() []Throughput {

@@ -41,3 +41,21 @@ func TestThrottled(t *testing.T) {
 		})
 	}
 }
+
+// A recovery whose overload could not be sent says nothing of the target, and rates
+// of both parts are those of what was sent.
+func TestThrottledOverload(t *testing.T) {
+	startLab(t, lab.Config{Live: 1})
+	s := open(t, Config{Tx: TxPacket, MaxRate: 20_000_000})
+	trial := try(t, s, Load{Rate: 100_000, Overload: 200, Duration: 100 * time.Millisecond})
+	if trial.Valid || !strings.Contains(trial.Reason, "the generator sent") {
+		t.Errorf("valid %t, %q", trial.Valid, trial.Reason)
+	}
+	tries(t, 3, func(t *testing.T) bool {
+		trial := try(t, s, Load{Rate: 5000, Overload: 3, Duration: 300 * time.Millisecond})
+		if trial.RateOffered != 10_000 || trial.RateAnswered > 1.001*trial.RateSent {
+			t.Errorf("%.0f a second offered, %.0f sent, %.0f answered", trial.RateOffered, trial.RateSent, trial.RateAnswered)
+		}
+		return trial.Valid && trial.RateOverload > 14_250 && trial.RateOverload < 15_750 && trial.RateSent > 9500 && trial.RateSent < 10_500
+	})
+}

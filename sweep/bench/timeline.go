@@ -153,8 +153,14 @@ func (l *timeline) tell() {
 // drain time is over.
 func (l *timeline) end(ended int64, stats loader.BenchStats) {
 	last, all := l.look(ended, l.r.first.at != 0) // or it was too short to be looked at before
-	if last.second {
-		l.r.trial.Seconds = append(l.r.trial.Seconds, l.second(ended, all, stats))
+	if seconds := &l.r.trial.Seconds; last.second {
+		rest := l.second(ended, all, stats)
+		if n := len(*seconds); n > 0 && rest.Sent == 0 {
+			(*seconds)[n-1].Answered += rest.Answered // of what was sent before
+			last.second = false
+		} else {
+			*seconds = append(*seconds, rest)
+		}
 	}
 	l.looks = append(l.looks, last)
 	l.settle(math.MaxInt64)

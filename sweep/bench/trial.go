@@ -62,14 +62,18 @@ type Trial struct {
 	Valid  bool   `json:"valid"`
 	Reason string `json:"reason,omitempty"`
 
-	Size      int            `json:"size"`            // bytes of ICMP data
-	Burst     int            `json:"burst,omitempty"` // probes at once
-	Duration  float64        `json:"duration"`        // s, as asked for
-	Started   time.Time      `json:"started"`
-	Purpose   string         `json:"purpose,omitempty"` // of a trial among others
-	Generator Generator      `json:"generator"`
-	Targets   []TargetResult `json:"targets"`
-	Seconds   []Second       `json:"seconds,omitempty"`
+	Size  int `json:"size"`            // bytes of ICMP data
+	Burst int `json:"burst,omitempty"` // probes at once
+	// Overload is how many times the rate was sent first; the trial's rates are then
+	// those of both parts, and RateOverload what was sent in the first.
+	Overload     float64        `json:"overload,omitempty"`
+	RateOverload float64        `json:"rate_overload,omitempty"`
+	Duration     float64        `json:"duration"` // s, as asked for
+	Started      time.Time      `json:"started"`
+	Purpose      string         `json:"purpose,omitempty"` // of a trial among others
+	Generator    Generator      `json:"generator"`
+	Targets      []TargetResult `json:"targets"`
+	Seconds      []Second       `json:"seconds,omitempty"`
 	// Recovery is how long after an overload probes were still lost, in ns; only
 	// of a trial with one.
 	Recovery *uint64           `json:"recovery,omitempty"`
