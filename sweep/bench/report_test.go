@@ -24,9 +24,7 @@ func TestConclude(t *testing.T) {
 	}
 	died.Lost, died.Answered = 21, 19
 	late := lossy // noted some milliseconds late
-	for _, s := range []Second{{At: 1.00997, Sent: 10, Answered: 7}, {At: 2.0007, Sent: 10}, {At: 3.00002, Sent: 10}} {
-		late.Seconds = append(late.Seconds, s)
-	}
+	late.Seconds = []Second{{At: 1.00997, Sent: 10, Answered: 7}, {At: 2.0007, Sent: 10}, {At: 3.00002, Sent: 10}}
 	precise := died
 	precise.Outage = 2_700_000_000
 	dead := Trial{Valid: true, RateOffered: 2000, RateSent: 2000, Sent: 1000, Lost: 1000, Targets: []TargetResult{{Sent: 1000}}}
