@@ -24,7 +24,7 @@ func TestBenchInterrupt(t *testing.T) {
 		mode          []string
 	}{
 		{"SIGINT", unix.SIGINT, nil, 400 * time.Millisecond, []string{"--rate", "2k"}},
-		{"SIGTERM and SIGINT", unix.SIGTERM, unix.SIGINT, time.Hour, []string{"--sweep", "2k:4k:1k"}},
+		{"SIGTERM and SIGINT", unix.SIGTERM, unix.SIGINT, maxDrain, []string{"--sweep", "2k:4k:1k"}},
 		{"SIGINT in a search", unix.SIGINT, nil, 100 * time.Millisecond, []string{"--search", "--max-rate", "2k"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
