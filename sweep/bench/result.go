@@ -46,6 +46,7 @@ func (r *running) sumUp() (Trial, error) {
 	t.Late = stats.Verdicts[loader.BenchLate]
 	t.Errors = stats.Verdicts[loader.BenchError]
 	t.RTT, t.RTTScheduled = newLatency(&stats.Sent), newLatency(&stats.Scheduled)
+	brokenOff := t.silent || t.interrupted
 	// A short trial ends before it is looked at for that.
 	if v := stats.Verdicts; r.handed() > 0 && !t.interrupted && v[loader.BenchWarmup]+t.Answered+t.Late+t.Duplicate+v[loader.BenchOvertaken] == 0 {
 		t.silent = true
@@ -93,7 +94,7 @@ func (r *running) sumUp() (Trial, error) {
 		r.recovery()
 	}
 	allowed := s.config.PacingError
-	if t.silent || t.interrupted {
+	if brokenOff {
 		allowed = 1 // the rate was not to be kept any longer
 	}
 	if r.load.Overload > 0 {
