@@ -105,7 +105,10 @@ func (f *benchFlags) completeSearch() error {
 	case f.width < 0.0001:
 		return fmt.Errorf("--width %v: must be at least 0.01%%", showRatio(f.width))
 	}
-	return f.atLeastOne(f.minRate)
+	if float64(f.minRate)*f.duration.Seconds() < 4 {
+		return fmt.Errorf("--duration %v: the first trials take a quarter of it, which at --min-rate %v is less than a probe", f.duration, f.minRate)
+	}
+	return nil
 }
 
 // completeSweep reads A:B:STEP.

@@ -377,7 +377,7 @@ func (s *search) measure(ctx context.Context, load uint64, trial time.Duration) 
 // only answers nothing when it gets too much.
 func (s *search) silent(ctx context.Context, load uint64, trial time.Duration) error {
 	if gentle := max(s.Min, gentleRate); gentle < load {
-		t, err := s.run.Trial(ctx, Load{Rate: gentle, Duration: trial, Warmup: s.Warmup, Settle: true, Purpose: "search"})
+		t, err := s.run.Trial(ctx, Load{Rate: gentle, Duration: max(trial, gentleTrial), Warmup: s.Warmup, Settle: true, Purpose: "search"})
 		if err != nil {
 			return err
 		}
@@ -396,8 +396,11 @@ func (s *search) silent(ctx context.Context, load uint64, trial time.Duration) e
 	return ErrSilent
 }
 
-// gentleRate is what anybody alive answers some of.
-const gentleRate = 100
+// gentleRate, for gentleTrial at least, is what anybody alive answers some of.
+const (
+	gentleRate  = 100
+	gentleTrial = 100 * time.Millisecond
+)
 
 // throughputs are what is known now.
 func (s *search) throughputs() []Throughput {
